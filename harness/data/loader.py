@@ -1,0 +1,111 @@
+"""Batches from images held in memory as uint8, augmented a whole epoch at a time.
+
+Two cores cannot decode and augment image by image and train as well. So the images stay decoded,
+and an epoch's crops and flips are copies of whole groups of images that share an offset.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from harness.data.dataset import Images
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """How training images are varied.
+
+    Attributes:
+        crop_padding: pixels of reflected border; a crop of the original size is taken at random.
+        flip: mirror left to right. Each image is mirrored at every second epoch, the first of them
+            drawn at random, so that two epochs in a row show both views (Jordan 2024,
+            arXiv 2404.00498, section 3.6).
+    """
+
+    crop_padding: int = 4
+    flip: bool = True
+
+
+def to_input(images: torch.Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> torch.Tensor:
+    """uint8 `[n, h, w, c]` → normalised float32 `[n, c, h, w]`, in memory still channels last."""
+    scale = 1.0 / (255.0 * torch.tensor(std))
+    shift = -torch.tensor(mean) / torch.tensor(std)
+    return (images.float().mul_(scale).add_(shift)).permute(0, 3, 1, 2)
+
+
+class ImageLoader:
+    """Iterates over `(inputs, labels)`: float32 `[batch, c, h, w]` and int64 `[batch]`.
+
+    Each pass over a training loader shuffles and augments anew, from `seed` and the number of the
+    epoch alone, so that a resumed training sees what an unbroken one would have seen. A training
+    loader leaves out the last, incomplete batch; without `augment` the order is fixed and all
+    samples come.
+    """
+
+    def __init__(
+        self,
+        data: Images,
+        mean: tuple[float, ...],
+        std: tuple[float, ...],
+        *,
+        batch_size: int,
+        augment: Augmentation | None = None,
+        seed: int = 0,
+    ) -> None:
+        self.images = torch.from_numpy(data.images)
+        self.labels = torch.from_numpy(data.labels).long()
+        self.mean, self.std = mean, std
+        self.batch_size, self.augment, self.seed = batch_size, augment, seed
+        self.epoch = 0
+
+    def __len__(self) -> int:
+        """Batches in one pass."""
+        whole, rest = divmod(len(self.labels), self.batch_size)
+        return whole + (1 if rest and self.augment is None else 0)
+
+    @property
+    def sample_count(self) -> int:
+        """Samples in one pass."""
+        return min(len(self) * self.batch_size, len(self.labels))
+
+    def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        if self.augment is None:
+            images, order = self.images, torch.arange(len(self.labels))
+        else:
+            rng = np.random.Generator(np.random.PCG64([self.seed, self.epoch]))
+            images = augmented(self.images, self.augment, rng, seed=self.seed, epoch=self.epoch)
+            order = torch.from_numpy(rng.permutation(len(self.labels)))
+            self.epoch += 1
+        for batch in range(len(self)):
+            index = order[batch * self.batch_size : (batch + 1) * self.batch_size]
+            yield to_input(images[index], self.mean, self.std), self.labels[index]
+
+
+def augmented(
+    images: torch.Tensor, how: Augmentation, rng: np.random.Generator, *, seed: int, epoch: int
+) -> torch.Tensor:
+    """One epoch's view of `images`, uint8 `[n, h, w, c]`: cropped and flipped copies."""
+    n, height, width, _ = images.shape
+    p = how.crop_padding
+    out = torch.empty_like(images)
+    padded = torch.nn.functional.pad(images.permute(0, 3, 1, 2), (p, p, p, p), mode="reflect") if p else None
+    offset = torch.from_numpy(rng.integers(0, (2 * p + 1) ** 2, n))
+    first = torch.from_numpy(np.random.Generator(np.random.PCG64(seed)).random(n) < 0.5)
+    mirror = (first ^ bool(epoch % 2)) & how.flip
+    for place in range((2 * p + 1) ** 2):
+        dy, dx = divmod(place, 2 * p + 1)
+        for flipped in (False, True):
+            index = torch.nonzero((offset == place) & (mirror == flipped)).squeeze(1)
+            if not len(index):
+                continue
+            view = images[index] if padded is None else _crop(padded, index, dy, dx, height, width)
+            out[index] = view.flip(2) if flipped else view
+    return out
+
+
+def _crop(padded: torch.Tensor, index: torch.Tensor, dy: int, dx: int, height: int, width: int) -> torch.Tensor:
+    return padded[:, :, dy : dy + height, dx : dx + width][index].permute(0, 2, 3, 1)

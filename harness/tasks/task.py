@@ -1,0 +1,89 @@
+"""What a task is: frozen facts and no logic."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from harness.training.recipe import Recipe
+
+Scenario = Literal["single_stream", "offline"]
+
+
+@dataclass(frozen=True)
+class Reference:
+    """The dense network that an entry starts from and is compared with.
+
+    Attributes:
+        weights: file name under `harness/tasks/references/`, in safetensors format.
+        sha256: of that file.
+        value: the metric on the full test set, by the harness, in float32 on ONNX Runtime.
+        published, published_source: what the paper reports, for orientation only.
+    """
+
+    weights: str
+    sha256: str
+    value: float
+    published: float | None = None
+    published_source: str | None = None
+
+
+@dataclass(frozen=True)
+class InputContract:
+    """What an entry's ONNX file must take and give; the batch dimension is free.
+
+    Attributes:
+        shape: of one sample, without the batch dimension.
+        classes: length of the output's second dimension.
+    """
+
+    shape: tuple[int, ...]
+    classes: int
+    dtype: Literal["float32"] = "float32"
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What an entry may spend.
+
+    Attributes:
+        compress_s: wall-clock limit on `compress`, enforced.
+        onnx_bytes: limit on the delivered file, enforced.
+    """
+
+    compress_s: float
+    onnx_bytes: int
+
+
+@dataclass(frozen=True)
+class Task:
+    """A workload and the quality that must be kept.
+
+    Attributes:
+        dataset_sha256: of the decoded content (`harness.data.dataset.content_hash`).
+        quality_ratio: an entry must keep this share of the reference's value; MLPerf's is 0.99.
+        superseded_by: the task that replaces this one, for results that were made before.
+    """
+
+    name: str
+    version: int
+    title: str
+    dataset: str
+    dataset_sha256: str
+    model: str
+    metric: Literal["top1_accuracy"]
+    reference: Reference
+    input: InputContract
+    recipe: Recipe
+    budget: Budget
+    citation: str
+    quality_ratio: float = 0.99
+    scenarios: tuple[Scenario, ...] = ("single_stream", "offline")
+    superseded_by: str | None = None
+    notes: str = ""
+    tags: tuple[str, ...] = field(default=())
+
+    @property
+    def quality_target(self) -> float:
+        """The metric's value that an entry must reach."""
+        return self.quality_ratio * self.reference.value

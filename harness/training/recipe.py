@@ -1,0 +1,31 @@
+"""How a network is trained: a few numbers, fixed by the task."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Stochastic gradient descent with Nesterov momentum, linear warm-up and cosine decay.
+
+    Attributes:
+        learning_rate: the peak, reached after `warmup_epochs`, then a half cosine down to zero
+            (Loshchilov & Hutter 2017, arXiv 1608.03983, equation 5, one period).
+        weight_decay: on weights of convolutions and linear layers; biases and batch norm have none
+            (Goyal et al. 2017, arXiv 1706.02677, section 5.3).
+        label_smoothing: as in Szegedy et al. 2016, arXiv 1512.00567, section 7.
+        crop_padding, flip: see `harness.data.loader.Augmentation`.
+        bfloat16: run forward and backward under bfloat16 autocast; weights stay float32.
+    """
+
+    epochs: int
+    batch_size: int = 128
+    learning_rate: float = 0.1
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    warmup_epochs: float = 0.0
+    label_smoothing: float = 0.0
+    crop_padding: int = 4
+    flip: bool = True
+    bfloat16: bool = True
