@@ -1,0 +1,125 @@
+"""What a submission is: one class with one method, in `submission.py` of its folder.
+
+    class Entry:
+        def compress(self, model, context):
+            ...
+            return model
+
+The harness calls it in a worker process of its own and keeps one thing: the ONNX file made from
+what it returns. The file is exported, admitted, judged and measured anew; nothing that an entry
+says about itself is believed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    import onnx
+    import torch
+    from torch import nn
+
+    from harness.training.recipe import Recipe
+
+
+class Loader(Protocol):
+    """Batches of `(inputs float32 [n, …], labels int64 [n])`, as often as it is iterated over."""
+
+    def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]: ...
+
+    def __len__(self) -> int: ...
+
+
+class Data(Protocol):
+    """What an entry may learn from. The test set is not here, and not in the worker process.
+
+    Attributes:
+        train: shuffled and augmented by the task's recipe.
+        validation: in fixed order, not augmented.
+        sample: one batch of validation inputs, for tracing and shapes.
+    """
+
+    train: Loader
+    validation: Loader
+    sample: torch.Tensor
+
+
+class BudgetView(Protocol):
+    """What has been spent and what is left. The harness enforces the limit from outside."""
+
+    limit_s: float
+    samples_trained: int
+
+    def left_s(self) -> float:
+        """Wall-clock seconds until the worker is ended."""
+        ...
+
+
+class Context(Protocol):
+    """All that an entry may use.
+
+    Attributes:
+        config: the entry's `config.yaml`, with the overrides of the command line.
+        seed: every random choice of the entry should follow from it.
+        workdir: a folder of its own for scratch files.
+        recipe: how the task's reference was trained.
+    """
+
+    config: Mapping[str, Any]
+    seed: int
+    workdir: Path
+    data: Data
+    budget: BudgetView
+    recipe: Recipe
+
+    def fresh_model(self, seed: int) -> nn.Module:
+        """The task's architecture, newly initialised (SNIP, lottery tickets)."""
+        ...
+
+    def train(
+        self,
+        model: nn.Module,
+        *,
+        epochs: int,
+        learning_rate: float | None = None,
+        mask: Mapping[str, torch.Tensor] | None = None,
+        teacher: nn.Module | None = None,
+        loss: Callable[[nn.Module, torch.Tensor, torch.Tensor], torch.Tensor] | None = None,
+    ) -> nn.Module:
+        """Train `model` in place with the task's recipe and return it.
+
+        Args:
+            learning_rate: the peak, instead of the recipe's.
+            mask: parameter name → boolean tensor; False stays zero throughout.
+            teacher: a model to distil from (Hinton et al. 2015).
+            loss: `(model, logits, labels) → scalar` in place of the cross-entropy.
+
+        Raises:
+            DivergedError: the loss is no longer finite.
+        """
+        ...
+
+    def evaluate(self, model: nn.Module) -> float:
+        """The task's metric on the validation data, in 0…1."""
+        ...
+
+    def latency(self, model: nn.Module, target: str = "cpu") -> float:
+        """Median time of one batch-1 inference on `target`, in ns, from a short measurement."""
+        ...
+
+
+class Submission(Protocol):
+    """The open division: the entry owns the pipeline."""
+
+    def compress(self, model: nn.Module, context: Context) -> nn.Module | onnx.ModelProto:
+        """Take the task's trained reference and return what is to be judged.
+
+        Args:
+            model: the dense reference, trained, on the CPU; it may be changed in place.
+
+        Returns:
+            A module, which the harness exports, or an ONNX model that meets the task's contract.
+        """
+        ...

@@ -1,0 +1,1 @@
+"""What a compressed model runs on, real or simulated."""

@@ -1,0 +1,1 @@
+"""Pruning techniques: what to remove, and how to recover."""
