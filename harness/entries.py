@@ -1,0 +1,98 @@
+"""Finding submissions: a folder with a `submission.py` in it is an entry, and nothing else is needed."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.names import UnknownNameError, UsageError
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+SUBMISSIONS_FOLDER = REPOSITORY / "submissions"
+ENTRY_FILE = "submission.py"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A submission's folder, and its configuration with the command line's overrides."""
+
+    name: str
+    folder: Path
+    parameters: Mapping[str, Any]
+
+
+def submission_names(folder: Path = SUBMISSIONS_FOLDER) -> list[str]:
+    """Names of the entries in `folder`, sorted."""
+    return sorted(path.parent.name for path in folder.glob(f"*/{ENTRY_FILE}"))
+
+
+def find_submission(name: str, submission_dir: str | Path | None = None) -> Path:
+    """The folder of entry `name`.
+
+    Args:
+        submission_dir: either a folder that holds entries, or an entry's own folder.
+
+    Raises:
+        UnknownNameError: no such entry; the message names the nearest.
+        UsageError: `submission_dir` does not exist.
+    """
+    if submission_dir is None:
+        if (SUBMISSIONS_FOLDER / name / ENTRY_FILE).is_file():
+            return SUBMISSIONS_FOLDER / name
+        raise UnknownNameError("submission", name, submission_names())
+    outside = Path(submission_dir).expanduser().resolve()
+    if not outside.is_dir():
+        raise UsageError(f"submission_dir={submission_dir} is not a folder.")
+    for folder in (outside / name, outside):
+        if folder.name == name and (folder / ENTRY_FILE).is_file():
+            return folder
+    here = submission_names(outside) + ([outside.name] if (outside / ENTRY_FILE).is_file() else [])
+    raise UnknownNameError("submission", name, here)
+
+
+def load_entry(
+    name: str, overrides: Mapping[str, Any] | None = None, submission_dir: str | Path | None = None
+) -> Entry:
+    """Find entry `name` and merge `overrides` into its `config.yaml`.
+
+    Raises:
+        UnknownNameError: no such entry, or an override that its configuration does not have.
+        UsageError: the configuration is not a YAML mapping.
+    """
+    import yaml
+
+    folder = find_submission(name, submission_dir)
+    file = folder / "config.yaml"
+    try:
+        defaults = (yaml.safe_load(file.read_text()) or {}) if file.exists() else {}
+    except yaml.YAMLError as error:
+        raise UsageError(f"{file} is not valid YAML: {error}") from error
+    if not isinstance(defaults, dict):
+        raise UsageError(f"{file} must hold `name: value` lines.")
+    for key in overrides or {}:
+        if key not in defaults:
+            raise UnknownNameError(f"parameter of {name}", key, defaults)
+    return Entry(name, folder, {**defaults, **(overrides or {})})
+
+
+def hash_sources(roots: Iterable[Path]) -> str:
+    """SHA-256 over the names and contents of all source files below `roots`.
+
+    Python and YAML files count; caches and hidden files do not.
+    """
+    digest = hashlib.sha256()
+    for root in roots:
+        files = [root] if root.is_file() else sorted(p for p in root.rglob("*") if _is_source(p.relative_to(root)))
+        for file in files:
+            if file.is_file():
+                digest.update(f"{root.name}/{file.relative_to(root)}\n".encode())
+                digest.update(hashlib.sha256(file.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def _is_source(path: Path) -> bool:
+    hidden = any(part.startswith((".", "__pycache__")) for part in path.parts)
+    return not hidden and path.suffix not in {".pyc", ".md"}

@@ -1,0 +1,1 @@
+"""A run: compress in a worker, admit, judge, measure, record."""

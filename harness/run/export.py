@@ -1,0 +1,91 @@
+"""From a module to plain ONNX: one opset, no optimisation, no trace of the machine it came from.
+
+Nothing is folded here: folding batch norm into convolutions would turn a layer's few shared values
+into hundreds, and runtimes fold for themselves.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import warnings
+from typing import TYPE_CHECKING
+
+from harness.run.rules import RuleBroken
+
+if TYPE_CHECKING:
+    import onnx
+    import torch
+    from torch import nn
+
+OPSET = 18
+
+
+def export_onnx(model: nn.Module, sample: torch.Tensor) -> onnx.ModelProto:
+    """Export `model` in evaluation mode, with a free batch dimension.
+
+    Args:
+        sample: float32 `[n, …]`, n ≥ 2: a batch of one would be taken for a constant.
+
+    Raises:
+        RuleBroken: `not_exportable`; names the operator and the layer where torch tells them.
+    """
+    import torch
+
+    model = model.eval().to("cpu", torch.float32).to(memory_format=torch.contiguous_format)
+    quiet = io.StringIO()
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(quiet), contextlib.redirect_stderr(quiet):
+            warnings.simplefilter("ignore")
+            program = torch.onnx.export(
+                model,
+                (sample[:2].contiguous(),),
+                dynamo=True,
+                optimize=False,
+                opset_version=OPSET,
+                input_names=["input"],
+                output_names=["output"],
+                dynamic_shapes=({0: torch.export.Dim("batch")},),
+                verbose=False,
+            )
+    except Exception as error:  # noqa: BLE001: the exporter raises errors of many kinds; all mean the same here
+        raise RuleBroken("not_exportable", f"The model cannot be exported to ONNX: {_reason(error)}", _chain(error)) from error
+    assert program is not None
+    return strip_metadata(program.model_proto)
+
+
+def strip_metadata(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Remove, in place, doc strings and metadata: exporters leave local paths there."""
+    model.doc_string = ""
+    graph = model.graph
+    graph.doc_string = ""
+    for item in (model, graph, *graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer):
+        item.doc_string = ""
+        del item.metadata_props[:]
+    return model
+
+
+def _reason(error: BaseException) -> str:
+    """The lines of the exporter's chained errors that name an operator, a layer or a line of code."""
+    causes: list[BaseException] = []
+    cause: BaseException | None = error
+    while cause is not None and cause not in causes:
+        causes.append(cause)
+        cause = cause.__cause__ or cause.__context__
+    root = str(causes[-1]).strip() or type(causes[-1]).__name__
+    lines = [line.strip() for line in root.splitlines() if line.strip()]
+    where = [
+        line.strip()
+        for each in causes
+        for line in str(each).splitlines()
+        if any(mark in line for mark in ("While executing", "target:", "No ONNX function found", "call_module", "nn_module_stack"))
+    ]
+    return " / ".join(dict.fromkeys([*lines[:3], *where[:3]]))
+
+
+def _chain(error: BaseException) -> str:
+    import traceback
+
+    return "".join(traceback.format_exception(error))[-8000:]
