@@ -1,0 +1,74 @@
+"""One evaluator for every target: the full test set through a graph or a session."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+
+from harness.data.dataset import Images
+from harness.data.loader import ImageLoader
+from harness.progress import progress_bar
+from harness.run.rules import HarnessError, RuleBroken
+from hw_targets.target import Session
+
+BATCH_SIZE = 100
+
+
+class OrtSession:
+    """An ONNX graph in ONNX Runtime on the CPU, as a `Session`."""
+
+    def __init__(self, model: onnx.ModelProto, threads: int | None = None) -> None:
+        import onnxruntime
+
+        onnxruntime.set_default_logger_severity(3)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads or 0
+        try:
+            self.session = onnxruntime.InferenceSession(
+                model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # noqa: BLE001: onnxruntime's errors have no common base
+            raise RuleBroken("runtime_refuses", f"ONNX Runtime cannot load the model: {error}") from error
+        self.input = self.session.get_inputs()[0].name
+        self.output = self.session.get_outputs()[0].name
+
+    def run(self, inputs: np.ndarray) -> np.ndarray:
+        return self.session.run([self.output], {self.input: inputs})[0]
+
+
+def as_session(numerics: onnx.ModelProto | Session) -> Session:
+    """What a target's `numerics` gave, ready to run."""
+    return OrtSession(numerics) if isinstance(numerics, onnx.ModelProto) else numerics
+
+
+def correct_answers(
+    session: Session, test: Images, mean: tuple[float, ...], std: tuple[float, ...], *, classes: int, label: str
+) -> np.ndarray:
+    """Whether each test sample is classified rightly, bool `[n]`, in the test set's order.
+
+    Raises:
+        RuleBroken: `wrong_output` or `not_finite` where the outputs' shape or values are wrong.
+        HarnessError: the session failed.
+    """
+    loader = ImageLoader(test, mean, std, batch_size=BATCH_SIZE)
+    right = []
+    with progress_bar(label, len(test), unit="images") as advance:
+        for inputs, labels in loader:
+            batch = inputs.contiguous().numpy()
+            try:
+                outputs = session.run(batch)
+            except Exception as error:  # noqa: BLE001: whatever the graph makes the runtime raise
+                raise RuleBroken("runtime_fails", f"The model fails on the test set: {error}") from error
+            _check_outputs(outputs, len(batch), classes)
+            right.append(outputs.argmax(1) == labels.numpy())
+            advance(len(batch))
+    if not right:
+        raise HarnessError("the test set is empty")
+    return np.concatenate(right)
+
+
+def _check_outputs(outputs: np.ndarray, batch: int, classes: int) -> None:
+    if outputs.shape != (batch, classes):
+        raise RuleBroken("wrong_output", f"The model gives {list(outputs.shape)} for a batch of {batch}, not [{batch}, {classes}].")
+    if not np.isfinite(outputs).all():
+        raise RuleBroken("not_finite", "The model's outputs on the test set hold NaN or infinite values.")

@@ -1,0 +1,111 @@
+"""What an entry gets to see: the `Context` of `harness.contract`, inside the worker process."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from harness.data.dataset import ImageDataset
+from harness.data.loader import Augmentation, ImageLoader
+from harness.models import build_model
+from harness.progress import progress_bar
+from harness.tasks.task import Task
+from harness.training.loop import Trainer
+from harness.training.recipe import Recipe
+from harness.training.reference import top1_accuracy
+
+SAMPLE_SIZE = 64
+EVALUATION_BATCH = 500
+
+
+@dataclass(frozen=True)
+class WorkerData:
+    """Training and validation data; there is no test set here."""
+
+    train: ImageLoader
+    validation: ImageLoader
+    sample: torch.Tensor
+
+
+class WorkerBudget:
+    """Counts training samples and the seconds left. The limit itself is held from outside."""
+
+    def __init__(self, limit_s: float) -> None:
+        self.limit_s = limit_s
+        self.samples_trained = 0
+        self._deadline = time.monotonic() + limit_s
+
+    def left_s(self) -> float:
+        return max(0.0, self._deadline - time.monotonic())
+
+    def count(self, samples: int) -> None:
+        self.samples_trained += samples
+
+
+class WorkerContext:
+    """See `harness.contract.Context`."""
+
+    def __init__(
+        self, task: Task, data: ImageDataset, *, config: Mapping[str, Any], seed: int, workdir: Path, limit_s: float
+    ) -> None:
+        self.config, self.seed, self.workdir, self.recipe = config, seed, workdir, task.recipe
+        self.budget = WorkerBudget(limit_s)
+        self._task, self._data = task, data
+        validation = ImageLoader(data.validation, data.mean, data.std, batch_size=EVALUATION_BATCH)
+        sample = next(iter(validation))[0][:SAMPLE_SIZE].contiguous()
+        self.data = WorkerData(self._train_loader(task.recipe, seed), validation, sample)
+        self._trainings = 0
+
+    def _train_loader(self, recipe: Recipe, seed: int) -> ImageLoader:
+        augment = Augmentation(recipe.crop_padding, recipe.flip)
+        data = self._data
+        return ImageLoader(data.train, data.mean, data.std, batch_size=recipe.batch_size, augment=augment, seed=seed)
+
+    def fresh_model(self, seed: int) -> nn.Module:
+        return build_model(self._task.model, seed=seed)
+
+    def train(
+        self,
+        model: nn.Module,
+        *,
+        epochs: int,
+        learning_rate: float | None = None,
+        mask: Mapping[str, torch.Tensor] | None = None,
+        teacher: nn.Module | None = None,
+        loss: Callable[[nn.Module, torch.Tensor, torch.Tensor], torch.Tensor] | None = None,
+    ) -> nn.Module:
+        if epochs < 1:
+            return model
+        peak = self.recipe.learning_rate if learning_rate is None else learning_rate
+        warmup = min(self.recipe.warmup_epochs, 0.1 * epochs)
+        recipe = replace(self.recipe, epochs=epochs, learning_rate=peak, warmup_epochs=warmup)
+        loader = self._train_loader(recipe, self.seed * 1000 + self._trainings)  # each call shuffles anew
+        self._trainings += 1
+        with progress_bar("Training", epochs * loader.sample_count, unit="samples") as advance:
+
+            def count(samples: int) -> None:
+                self.budget.count(samples)
+                advance(samples)
+
+            trainer = Trainer(model, loader, recipe, mask=mask, teacher=teacher, loss=loss, on_batch=count)
+            for _ in range(epochs):
+                trainer.run_epoch()
+        return model
+
+    def evaluate(self, model: nn.Module) -> float:
+        return top1_accuracy(model, self.data.validation)
+
+    def latency(self, model: nn.Module, target: str = "cpu") -> float:
+        from harness.run.export import export_onnx
+        from hw_targets.registry import make_target
+
+        training = model.training
+        exported = export_onnx(model, self.data.sample)
+        model.train(training)
+        return make_target(target, {}).median_latency_ns(exported, self.data.sample[:1].numpy())

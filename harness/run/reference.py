@@ -1,0 +1,77 @@
+"""The dense reference: shipped or rebuilt weights, as a module and as ONNX."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.data import data_root
+from harness.environment import library_versions, sha256_of_file
+from harness.names import UsageError
+from harness.store import Store, stage_key
+from harness.tasks.task import Task
+
+if TYPE_CHECKING:
+    from torch import nn
+
+SHIPPED = Path(__file__).resolve().parent.parent / "tasks" / "references"
+
+
+def reference_weights(task: Task) -> Path:
+    """The file with the reference's weights, shipped or from the user's cache, its hash verified.
+
+    Raises:
+        UsageError: it is not there, or is not the file that the task names.
+    """
+    places = (SHIPPED / task.reference.weights, data_root() / "references" / task.reference.weights)
+    found = [path for path in places if path.is_file()]
+    if not found:
+        raise UsageError(
+            f"The reference weights of {task.name} are in none of: {', '.join(map(str, places))}. "
+            f"Make them with: openprune train task={task.name}"
+        )
+    actual = sha256_of_file(found[0])
+    if actual != task.reference.sha256:
+        raise UsageError(
+            f"{found[0]} is not the reference of {task.name} version {task.version}: "
+            f"expected SHA-256 {task.reference.sha256}, found {actual}. Restore the file (git checkout) or retrain it."
+        )
+    return found[0]
+
+
+def reference_module(task: Task, weights: Path) -> nn.Module:
+    """The dense reference in float32, in evaluation mode.
+
+    Raises:
+        UsageError: the weights do not fit the task's model.
+    """
+    from safetensors.torch import load_file
+
+    from harness.models import build_model
+
+    model = build_model(task.model, seed=0)
+    try:
+        model.load_state_dict({name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in load_file(weights).items()})
+    except RuntimeError as error:
+        raise UsageError(f"{weights} does not fit {task.model}: {error}") from error
+    return model.eval()
+
+
+def dense_stage(task: Task, store: Store) -> str:
+    """Export the dense reference once for each store, and return its stage's key."""
+    weights = reference_weights(task)
+    key = stage_key({"weights": task.reference.sha256, "model": task.model, "versions": library_versions()})
+
+    def work(scratch: Path) -> dict:
+        import torch
+
+        from harness.run.export import export_onnx
+
+        sample = torch.zeros(2, *task.input.shape)
+        (scratch / "model.onnx").write_bytes(
+            export_onnx(reference_module(task, weights), sample).SerializeToString()
+        )
+        return {"onnx_sha256": sha256_of_file(scratch / "model.onnx")}
+
+    store.do("reference", key, work)
+    return key
