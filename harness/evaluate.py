@@ -69,6 +69,8 @@ def correct_answers(
 
 def _check_outputs(outputs: np.ndarray, batch: int, classes: int) -> None:
     if outputs.shape != (batch, classes):
-        raise RuleBroken("wrong_output", f"The model gives {list(outputs.shape)} for a batch of {batch}, not [{batch}, {classes}].")
+        raise RuleBroken(
+            "wrong_output", f"The model gives {list(outputs.shape)} for a batch of {batch}, not [{batch}, {classes}]."
+        )
     if not np.isfinite(outputs).all():
         raise RuleBroken("not_finite", "The model's outputs on the test set hold NaN or infinite values.")

@@ -59,9 +59,10 @@ class HttpSource:
             resumed = have and response.status == 206
             length = response.headers.get("Content-Length")
             total = int(length) + (have if resumed else 0) if length else None
-            with part.open("ab" if resumed else "wb") as out, progress_bar(
-                f"Downloading {self.filename}", total, unit="bytes"
-            ) as advance:
+            with (
+                part.open("ab" if resumed else "wb") as out,
+                progress_bar(f"Downloading {self.filename}", total, unit="bytes") as advance,
+            ):
                 advance(have if resumed else 0)
                 while chunk := response.read(CHUNK_BYTES):
                     out.write(chunk)

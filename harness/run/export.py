@@ -51,7 +51,9 @@ def export_onnx(model: nn.Module, sample: torch.Tensor) -> onnx.ModelProto:
                 verbose=False,
             )
     except Exception as error:  # noqa: BLE001: the exporter raises errors of many kinds; all mean the same here
-        raise RuleBroken("not_exportable", f"The model cannot be exported to ONNX: {_reason(error)}", _chain(error)) from error
+        raise RuleBroken(
+            "not_exportable", f"The model cannot be exported to ONNX: {_reason(error)}", _chain(error)
+        ) from error
     assert program is not None
     return strip_metadata(program.model_proto)
 
@@ -80,7 +82,10 @@ def _reason(error: BaseException) -> str:
         line.strip()
         for each in causes
         for line in str(each).splitlines()
-        if any(mark in line for mark in ("While executing", "target:", "No ONNX function found", "call_module", "nn_module_stack"))
+        if any(
+            mark in line
+            for mark in ("While executing", "target:", "No ONNX function found", "call_module", "nn_module_stack")
+        )
     ]
     return " / ".join(dict.fromkeys([*lines[:3], *where[:3]]))
 

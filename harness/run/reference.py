@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from harness.data import data_root
 from harness.environment import library_versions, sha256_of_file
 from harness.names import UsageError
-from harness.store import Store, stage_key
+from harness.store import Store, stage_key, write_atomically
 from harness.tasks.task import Task
 
 if TYPE_CHECKING:
     from torch import nn
+
+    from harness.training.reference import ReferenceFiles
 
 SHIPPED = Path(__file__).resolve().parent.parent / "tasks" / "references"
 
@@ -51,7 +54,12 @@ def reference_module(task: Task, weights: Path) -> nn.Module:
 
     model = build_model(task.model, seed=0)
     try:
-        model.load_state_dict({name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in load_file(weights).items()})
+        model.load_state_dict(
+            {
+                name: tensor.float() if tensor.is_floating_point() else tensor
+                for name, tensor in load_file(weights).items()
+            }
+        )
     except RuntimeError as error:
         raise UsageError(f"{weights} does not fit {task.model}: {error}") from error
     return model.eval()
@@ -68,10 +76,27 @@ def dense_stage(task: Task, store: Store) -> str:
         from harness.run.export import export_onnx
 
         sample = torch.zeros(2, *task.input.shape)
-        (scratch / "model.onnx").write_bytes(
-            export_onnx(reference_module(task, weights), sample).SerializeToString()
-        )
+        (scratch / "model.onnx").write_bytes(export_onnx(reference_module(task, weights), sample).SerializeToString())
         return {"onnx_sha256": sha256_of_file(scratch / "model.onnx")}
 
     store.do("reference", key, work)
     return key
+
+
+def judge_reference(task: Task, files: ReferenceFiles) -> dict[str, Any]:
+    """Run the full test set through the exported reference, and add the result to its record."""
+    import torch
+
+    from harness.data import load_dataset
+    from harness.evaluate import OrtSession, correct_answers
+    from harness.run.export import export_onnx
+
+    data = load_dataset(task.dataset)
+    model = export_onnx(reference_module(task, files.weights), torch.zeros(2, *task.input.shape))
+    right = correct_answers(
+        OrtSession(model), data.test, data.mean, data.std, classes=task.input.classes, label="Judging the reference"
+    )
+    record = json.loads(files.record.read_text())
+    record["test_accuracy"] = float(right.mean())
+    write_atomically(files.record, json.dumps(record, indent=1) + "\n")
+    return record

@@ -93,9 +93,13 @@ def run_job(job: Job) -> WorkerResult:
         entry = load_module(Path(job.folder)).Entry()
         delivered = entry.compress(model, context)
     except UsageError as error:
-        raise RuleBroken("entry_raised", f"The entry raised {type(error).__name__}: {error}", traceback.format_exc()) from error
+        raise RuleBroken(
+            "entry_raised", f"The entry raised {type(error).__name__}: {error}", traceback.format_exc()
+        ) from error
     except (Exception, SystemExit) as error:  # noqa: BLE001: whatever an entry raises is its own fault
-        raise RuleBroken("entry_raised", f"The entry raised {type(error).__name__}: {error}", traceback.format_exc()) from error
+        raise RuleBroken(
+            "entry_raised", f"The entry raised {type(error).__name__}: {error}", traceback.format_exc()
+        ) from error
     spent = time.monotonic() - began
     Path(job.workdir, "model.onnx").write_bytes(_to_onnx(delivered, context.data.sample))
     return WorkerResult(time_s=spent, samples_trained=context.budget.samples_trained)

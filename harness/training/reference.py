@@ -37,7 +37,13 @@ def top1_accuracy(model: torch.nn.Module, loader: ImageLoader) -> float:
 
 
 def train_reference(
-    task: Task, folder: Path, *, seed: int = 0, threads: int | None = None, compile: bool = False, epochs: int | None = None
+    task: Task,
+    folder: Path,
+    *,
+    seed: int = 0,
+    threads: int | None = None,
+    compile: bool = False,
+    epochs: int | None = None,
 ) -> ReferenceFiles:
     """Train `task`'s model from scratch on the training split and write weights and record.
 

@@ -1,0 +1,57 @@
+"""Hydra at the edge: compose, hand plain values to a function, and come back with what it returned."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from harness.cli.overrides import CONF
+from harness.names import UsageError
+
+OUTCOMES = "OPENPRUNE_OUTCOMES"
+
+
+def compose_and_call(
+    job: Callable[[dict[str, Any]], dict[str, Any]], config_name: str, overrides: Sequence[str], *, multirun: bool
+) -> list[dict[str, Any]]:
+    """Call `job` with the composed configuration as a plain dictionary, once for each job of a sweep.
+
+    Hydra's launchers may run jobs in other processes, so what `job` returns comes back as a line of
+    JSON in a file that all of them append to.
+
+    Raises:
+        UsageError: the configuration cannot be composed.
+    """
+    import hydra
+    from hydra.errors import HydraException
+    from omegaconf import DictConfig, OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    @hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)
+    def application(config: DictConfig) -> None:
+        fields = OmegaConf.to_container(config, resolve=True)
+        assert isinstance(fields, dict)
+        line = json.dumps(job({str(key): value for key, value in fields.items()})) + "\n"
+        with Path(os.environ[OUTCOMES]).open("a") as out:
+            out.write(line)
+
+    with tempfile.TemporaryDirectory(prefix="openprune-") as folder:
+        outcomes = Path(folder, "outcomes")
+        outcomes.touch()
+        before = sys.argv
+        sys.argv = [f"openprune {config_name}", *(["--multirun"] if multirun else []), *overrides]
+        os.environ[OUTCOMES] = str(outcomes)
+        os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # errors reach `main` as they are
+        try:
+            application()
+        except (HydraException, OmegaConfBaseException) as error:
+            raise UsageError(str(error)) from error
+        finally:
+            sys.argv = before
+            del os.environ[OUTCOMES]
+        return [json.loads(line) for line in outcomes.read_text().splitlines()]

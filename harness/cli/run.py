@@ -1,0 +1,159 @@
+"""`openprune run`: prune, judge and measure one entry, or a sweep of them."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from harness.names import UsageError
+
+if TYPE_CHECKING:
+    from harness.records import Record
+    from harness.run.pipeline import Request
+    from harness.store import Store
+
+HELP = "prune, judge and measure an entry"
+EXIT_CODES = {"valid": 0, "invalid": 1, "error": 3}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "overrides", nargs="*", metavar="key=value", help="submission=magnitude 'targets=[cpu]' seed=1 …"
+    )
+    parser.add_argument("-m", "--multirun", action="store_true", help="one run for each value in comma-separated lists")
+    parser.add_argument(
+        "--repeat", type=int, metavar="N", help="have N measurements in all, those in the store included"
+    )
+
+
+def execute(args: argparse.Namespace) -> int:
+    from harness.cli.hydra_app import compose_and_call
+    from harness.cli.overrides import check_overrides
+    from harness.store import Store, default_store_root
+
+    overrides = list(args.overrides)
+    if args.repeat is not None:
+        overrides.append(f"repeats={args.repeat}")
+    ready = check_overrides(overrides, "run", _choices(overrides))
+    outcomes = compose_and_call(run_job, "run", ready, multirun=args.multirun)
+    records = [
+        record for outcome in outcomes for name in outcome["ids"] if (record := Store(default_store_root()).read(name))
+    ]
+    _show(records, sum(outcome["fresh"] for outcome in outcomes))
+    return max((EXIT_CODES[record.verdict] for record in records), default=3)
+
+
+def _choices(overrides: list[str]) -> dict[str, Any]:
+    from harness.entries import submission_names
+    from harness.tasks import task_names
+    from hw_targets.registry import target_names
+
+    choices: dict[str, Any] = {"task": task_names, "targets": target_names}
+    if not any(text.startswith("submission_dir=") for text in overrides):
+        choices["submission"] = submission_names
+    return choices
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """`conf/run.yaml`, typed."""
+
+    task: dict[str, Any]
+    submission: str
+    submission_dir: str | None
+    params: dict[str, Any]
+    targets: list[str]
+    target: dict[str, dict[str, Any]]
+    seed: int
+    effort: str
+    repeats: int
+
+
+def run_job(fields: dict[str, Any]) -> dict[str, Any]:
+    """Do one composed configuration; returns the records' ids and how many of them are new."""
+    from harness.run.pipeline import run
+    from harness.store import Store, default_store_root
+
+    store = Store(default_store_root())
+    records: list[Record] = []
+    fresh = 0
+    for request in requests(fields):
+        outcome = run(request, store)
+        records += outcome.records
+        fresh += len(outcome.fresh)
+    if fresh:
+        _mirror(records, store)
+    return {"ids": [record.id for record in records], "fresh": fresh}
+
+
+def requests(fields: dict[str, Any]) -> list[Request]:
+    """From composed plain values to typed requests, one for each repeat.
+
+    Raises:
+        UsageError: a value is of the wrong type, or names something that does not exist.
+    """
+    from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+    from harness.entries import load_entry
+    from harness.run.pipeline import Request
+    from harness.tasks import load_task, task_from_mapping, task_names
+
+    try:
+        config = TypeAdapter(RunConfig, config=ConfigDict(strict=False)).validate_python(fields)
+    except ValidationError as error:
+        raise UsageError("\n".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())) from error
+    task = task_from_mapping(config.task, "the task as overridden")
+    modified = task.name not in task_names() or asdict(task) != asdict(load_task(task.name))
+    entry = load_entry(config.submission, config.params, config.submission_dir)
+    if config.effort not in ("quick", "standard", "official"):
+        raise UsageError(f"effort={config.effort}: choose quick, standard or official.")
+    if config.repeats < 1:
+        raise UsageError("repeats must be at least 1.")
+    return [
+        Request(task, entry, _targets(config), config.seed, config.effort, repeat, modified)
+        for repeat in range(config.repeats)
+    ]
+
+
+def _targets(config: RunConfig) -> Any:
+    from hw_targets.registry import make_target
+
+    if not config.targets:
+        raise UsageError("targets is empty; name at least one: 'targets=[cpu]'.")
+    for name in config.target:
+        if name not in config.targets:
+            raise UsageError(f"target.{name} is set, but {name} is not in targets={config.targets}.")
+    try:
+        return tuple(make_target(name, config.target.get(name, {})) for name in dict.fromkeys(config.targets))
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+
+
+def _mirror(records: list[Record], store: Store) -> None:
+    """MLflow is a mirror: what goes wrong there loses nothing, and is said."""
+    from harness.mirror import MirrorError, mirror
+
+    try:
+        mirror(records, store.root)
+    except MirrorError as error:
+        print(f"Warning: MLflow was not updated: {error} The records are safe.", file=sys.stderr)
+
+
+def _show(records: list[Record], fresh: int) -> None:
+    from harness.cli.output import print_table
+    from harness.results import summary_table
+
+    if not fresh and records:
+        print("Nothing was left to do: every stage was finished before.", file=sys.stderr)
+    print_table(summary_table(records))
+    for record in records:
+        if record.failure:
+            print(
+                f"{record.submission} on {record.target}: {record.verdict}: {record.failure.message} [{record.failure.rule}]"
+            )
+            if record.failure.detail:
+                print("  " + record.failure.detail.strip().replace("\n", "\n  "), file=sys.stderr)
+        if record.noisy:
+            print(f"{record.submission} on {record.target}: noisy: {record.noisy}")

@@ -1,0 +1,49 @@
+"""`openprune train`: make a task's reference network, resumably."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from harness.names import UsageError
+
+HELP = "train a task's reference network"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="task=cifar10_resnet20 seed=1 compile=true …")
+
+
+def execute(args: argparse.Namespace) -> int:
+    from harness.cli.hydra_app import compose_and_call
+    from harness.cli.overrides import check_overrides
+    from harness.tasks import task_names
+
+    ready = check_overrides(args.overrides, "train", {"task": task_names})
+    for outcome in compose_and_call(train_job, "train", ready, multirun=False):
+        print(f"Weights:  {outcome['weights']}\nRecord:   {outcome['record']}")
+        print(f"Accuracy: validation {outcome['validation']:.4f}, test {outcome['test']:.4f}")
+    return 0
+
+
+def train_job(fields: dict[str, Any]) -> dict[str, Any]:
+    """Train as composed, and judge the result as the harness judges an entry."""
+    from harness.data import data_root
+    from harness.run.reference import judge_reference
+    from harness.tasks import task_from_mapping
+    from harness.training.reference import train_reference
+
+    task = task_from_mapping(fields["task"], "the task as overridden")
+    output = Path(fields["output"]).expanduser() if fields["output"] else data_root() / "references"
+    try:
+        files = train_reference(task, output, seed=fields["seed"], threads=fields["threads"], compile=fields["compile"])
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    record = judge_reference(task, files)
+    return {
+        "weights": str(files.weights),
+        "record": str(files.record),
+        "validation": record["validation_accuracy"],
+        "test": record["test_accuracy"],
+    }

@@ -1,0 +1,141 @@
+"""The first stage of a run: the entry's `compress`, in a process of its own, under its budget."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from harness.entries import REPOSITORY, Entry, hash_sources
+from harness.environment import library_versions, sha256_of_file
+from harness.run.reference import reference_weights
+from harness.run.rules import HarnessError
+from harness.run.worker import Job
+from harness.store import Store, stage_key
+from harness.tasks.task import Task
+
+START_ALLOWANCE_S = 120.0  # to start Python, load the data and export: not the entry's time
+LOG_TAIL_BYTES = 4000
+# Signals that come from outside (a user, the kernel short of memory) and say nothing about the entry.
+OUTSIDE_SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+TRAINING_SOURCES = ("harness/training", "harness/data", "harness/models", "harness/run", "pruning")
+
+
+def compress_key(task: Task, entry: Entry, seed: int) -> str:
+    """The key of the compress stage: all that can change what comes out."""
+    return stage_key(
+        {
+            "task": asdict(task),
+            "submission": entry.name,
+            "sources": hash_sources([entry.folder]),
+            "techniques": hash_sources([REPOSITORY / name for name in TRAINING_SOURCES]),
+            "parameters": dict(entry.parameters),
+            "seed": seed,
+            "versions": library_versions(),
+        }
+    )
+
+
+def compress_stage(task: Task, entry: Entry, seed: int, store: Store) -> dict[str, Any]:
+    """Compress once for each key, and return the stage's result.
+
+    Returns:
+        `key`, `time_s`, `samples_trained`, and either `onnx_sha256` or `rule`, `message`, `detail`.
+
+    Raises:
+        HarnessError: the worker was ended from outside; the next call tries again.
+        UsageError: the reference's weights are missing.
+    """
+    key = compress_key(task, entry, seed)
+    weights = reference_weights(task)
+
+    def work(scratch: Path) -> Mapping[str, Any]:
+        job = Job(
+            task=asdict(task),
+            weights=str(weights),
+            submission=entry.name,
+            folder=str(entry.folder),
+            config=dict(entry.parameters),
+            seed=seed,
+            workdir=str(scratch),
+            limit_s=task.budget.compress_s,
+        )
+        result = _run_worker(job, scratch)
+        shutil.rmtree(scratch / "scratch", ignore_errors=True)
+        if result.get("rule"):
+            (scratch / "model.onnx").unlink(missing_ok=True)
+            return result
+        return {**result, "onnx_sha256": sha256_of_file(scratch / "model.onnx")}
+
+    return {"key": key, **store.do("compress", key, work)}
+
+
+def _run_worker(job: Job, scratch: Path) -> dict[str, Any]:
+    job_file, log = scratch / "job.json", scratch / "log.txt"
+    job_file.write_text(json.dumps(asdict(job)))
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(REPOSITORY), os.environ.get("PYTHONPATH", "")])}
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "harness.run.worker", str(job_file)],
+            stdin=subprocess.PIPE,
+            stdout=out,
+            stderr=None if sys.stderr.isatty() else out,
+            env=environment,
+            start_new_session=True,
+        )
+        try:
+            process.wait(timeout=job.limit_s + START_ALLOWANCE_S)
+        except subprocess.TimeoutExpired:
+            return {
+                "rule": "time_limit",
+                "message": f"compress ran longer than the task's {job.limit_s:g} s and was ended.",
+                "detail": _tail(log),
+                "time_s": job.limit_s,
+                "samples_trained": 0,
+            }
+        finally:
+            _end(process)
+    result_file = scratch / "result.json"
+    if process.returncode == 0 and result_file.exists():
+        result = json.loads(result_file.read_text())
+        if result["time_s"] > job.limit_s:
+            result.update(rule="time_limit", message=f"compress took {result['time_s']:.0f} s of {job.limit_s:g} s.")
+        return result
+    if -process.returncode in OUTSIDE_SIGNALS:
+        name = signal.Signals(-process.returncode).name
+        raise HarnessError(f"the worker was ended by {name} from outside (short of memory?); run again. {_tail(log)}")
+    how = (
+        f"signal {signal.Signals(-process.returncode).name}"
+        if process.returncode < 0
+        else f"exit code {process.returncode}"
+    )
+    return {
+        "rule": "entry_crashed",
+        "message": f"The worker process ended with {how} before compress returned.",
+        "detail": _tail(log),
+        "time_s": 0.0,
+        "samples_trained": 0,
+    }
+
+
+def _end(process: subprocess.Popen) -> None:
+    """End the worker and whatever it started: they share a session of their own."""
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+    process.wait()
+    if process.stdin:
+        process.stdin.close()
+
+
+def _tail(log: Path) -> str:
+    data = log.read_bytes() if log.exists() else b""
+    return data[-LOG_TAIL_BYTES:].decode(errors="replace").strip()

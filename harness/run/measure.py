@@ -1,0 +1,132 @@
+"""The second stage of a run: one compressed model on one target, judged and measured."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from harness.entries import REPOSITORY, hash_sources
+from harness.environment import library_versions, machine_fingerprint
+from harness.quality import judge
+from harness.records import Quality
+from harness.run.rules import HarnessError, RuleBroken
+from harness.store import Store, stage_key
+from harness.tasks.task import Task
+from hw_targets.target import Effort, Measurement, Target, TargetError, Unavailable
+
+MEASURING_SAMPLES = 256
+MEASURING_SOURCES = ("hw_targets", "harness/evaluate.py", "harness/quality.py", "harness/run", "harness/data")
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is measured: an entry's file and the dense reference's, both in the store."""
+
+    model: Path
+    model_sha256: str
+    dense: Path
+    dense_sha256: str
+
+
+def measure_key(task: Task, subject: Subject, target: Target, effort: Effort, repeat: int) -> str:
+    """The key of the measuring stage: all that can change what comes out."""
+    return stage_key(
+        {
+            "task": asdict(task),
+            "model": subject.model_sha256,
+            "dense": subject.dense_sha256,
+            "target": target.name,
+            "configuration": dict(target.configuration()),
+            "sources": hash_sources([REPOSITORY / name for name in MEASURING_SOURCES]),
+            "effort": effort,
+            "versions": library_versions(),
+            "machine": machine_fingerprint(),
+            "repeat": repeat,
+        }
+    )
+
+
+def measure_stage(
+    task: Task,
+    subject: Subject,
+    target: Target,
+    *,
+    effort: Effort,
+    repeat: int,
+    store: Store,
+    say: Callable[[str], None],
+) -> dict[str, Any]:
+    """Admit, judge and measure once for each key, and return the stage's result.
+
+    Returns:
+        `key`, `environment`, and either `rule`, `message`, `detail` (the entry broke a rule) or
+        `quality` and `measurement`, as plain values.
+
+    Raises:
+        HarnessError: the target is not available here, or could not measure.
+    """
+    key = measure_key(task, subject, target, effort, repeat)
+
+    def work(scratch: Path) -> Mapping[str, Any]:
+        from harness.environment import describe_environment
+
+        available = target.availability()
+        if isinstance(available, Unavailable):
+            raise HarnessError(f"target {target.name} is not available here: {available.reason}")
+        outcome: dict[str, Any] = {"environment": {**describe_environment(), "device": available.detail}}
+        try:
+            quality, measurement = _judge_and_measure(task, subject, target, effort, scratch, say)
+        except RuleBroken as broken:
+            return {**outcome, "rule": broken.rule, "message": str(broken), "detail": broken.detail}
+        except TargetError as error:
+            raise HarnessError(f"target {target.name}: {error}") from error
+        return {**outcome, "quality": asdict(quality), "measurement": asdict(measurement)}
+
+    return {"key": key, **store.do("measure", key, work)}
+
+
+def _judge_and_measure(
+    task: Task, subject: Subject, target: Target, effort: Effort, scratch: Path, say: Callable[[str], None]
+) -> tuple[Quality, Measurement]:
+    import onnx
+
+    from harness.data import load_dataset
+    from harness.data.loader import to_input
+    from harness.evaluate import as_session, correct_answers
+    from harness.run.admit import admit
+
+    model = admit(subject.model, task.input, limit_bytes=task.budget.onnx_bytes)
+    dense = onnx.load_model_from_string(subject.dense.read_bytes())
+    data = load_dataset(task.dataset)
+
+    def right(graph: onnx.ModelProto, label: str) -> np.ndarray:
+        session = as_session(target.numerics(graph))
+        return correct_answers(session, data.test, data.mean, data.std, classes=task.input.classes, label=label)
+
+    say(f"judging on the {len(data.test):,} test images")
+    reference = right(dense, "Judging the dense reference")
+    entry = reference if subject.model_sha256 == subject.dense_sha256 else right(model, "Judging the entry")
+    quality = judge(entry, reference, metric=task.metric, quality_target=task.quality_target)
+    say(f"measuring on {target.name}, effort {effort}")
+    import torch
+
+    samples = to_input(torch.from_numpy(data.validation.images[:MEASURING_SAMPLES]), data.mean, data.std)
+    return quality, target.measure(model, dense, samples.contiguous().numpy(), effort, _workdir(scratch))
+
+
+def _workdir(scratch: Path) -> Path:
+    folder = scratch / "logs"
+    folder.mkdir()
+    return folder
+
+
+def read_measurement(fields: Mapping[str, Any]) -> Measurement:
+    """The measurement as it was before it went through JSON."""
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(Measurement).validate_json(json.dumps(fields))
