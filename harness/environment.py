@@ -34,11 +34,8 @@ def library_versions() -> dict[str, str]:
 def processor_name() -> str:
     """The processor's model, family and stepping: hypervisors shorten the name alone."""
     try:
-        fields = dict(
-            (key.strip(), value.strip())
-            for key, _, value in (line.partition(":") for line in Path("/proc/cpuinfo").read_text().splitlines())
-            if key.strip()
-        )
+        lines = [line.partition(":") for line in Path("/proc/cpuinfo").read_text().splitlines()]
+        fields = {key.strip(): value.strip() for key, _, value in lines if key.strip()}
     except OSError:
         return platform.processor() or platform.machine()
     name = fields.get("model name", platform.machine())

@@ -49,7 +49,7 @@ def write_atomically(path: Path, text: str) -> None:
             out.write(text)
             out.flush()
             os.fsync(out.fileno())
-        os.replace(aside, path)
+        aside.replace(path)
     finally:
         aside.unlink(missing_ok=True)
 
@@ -95,7 +95,7 @@ class Store:
             result = work(scratch)
             write_atomically(scratch / "stage.json", json.dumps(result, indent=1))
             self.stage(kind, key).parent.mkdir(parents=True, exist_ok=True)
-            os.rename(scratch, self.stage(kind, key))
+            scratch.rename(self.stage(kind, key))
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
 
@@ -185,4 +185,4 @@ class Store:
                 shutil.rmtree(scratch, ignore_errors=True)
                 shutil.copytree(folder, scratch)
                 self.stage(kind, folder.name).parent.mkdir(parents=True, exist_ok=True)
-                os.rename(scratch, self.stage(kind, folder.name))
+                scratch.rename(self.stage(kind, folder.name))

@@ -142,18 +142,17 @@ def _mirror(records: list[Record], store: Store) -> None:
 
 
 def _show(records: list[Record], fresh: int) -> None:
-    from harness.cli.output import print_table
+    from harness.cli.output import show_table
     from harness.results import summary_table
 
     if not fresh and records:
         print("Nothing was left to do: every stage was finished before.", file=sys.stderr)
-    print_table(summary_table(records))
+    show_table(summary_table(records))
     for record in records:
+        who = f"{record.submission} on {record.target}"
         if record.failure:
-            print(
-                f"{record.submission} on {record.target}: {record.verdict}: {record.failure.message} [{record.failure.rule}]"
-            )
+            print(f"{who}: {record.verdict}: {record.failure.message} [{record.failure.rule}]")
             if record.failure.detail:
                 print("  " + record.failure.detail.strip().replace("\n", "\n  "), file=sys.stderr)
         if record.noisy:
-            print(f"{record.submission} on {record.target}: noisy: {record.noisy}")
+            print(f"{who}: noisy: {record.noisy}")

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import tarfile
 from pathlib import Path
 
@@ -81,7 +80,7 @@ def _accept(file: Path, source: Source) -> None:
             aside = folder() / (name + ".part")
             with aside.open("wb") as out:
                 np.save(out, array)
-            os.replace(aside, folder() / name)
+            aside.replace(folder() / name)
 
 
 def _read(where: Path) -> tuple[Images, Images]:

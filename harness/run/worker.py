@@ -96,7 +96,7 @@ def run_job(job: Job) -> WorkerResult:
         raise RuleBroken(
             "entry_raised", f"The entry raised {type(error).__name__}: {error}", traceback.format_exc()
         ) from error
-    except (Exception, SystemExit) as error:  # noqa: BLE001: whatever an entry raises is its own fault
+    except (Exception, SystemExit) as error:
         raise RuleBroken(
             "entry_raised", f"The entry raised {type(error).__name__}: {error}", traceback.format_exc()
         ) from error

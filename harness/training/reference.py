@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -99,7 +98,7 @@ def _resume(trainer: Trainer, checkpoint: Path, configuration: dict) -> list[dic
 def _save_checkpoint(path: Path, state: dict) -> None:
     aside = path.with_suffix(".part")
     torch.save(state, aside)
-    os.replace(aside, path)
+    aside.replace(path)
 
 
 def _write(task: Task, model: torch.nn.Module, folder: Path, configuration: dict, curve: list[dict]) -> ReferenceFiles:
