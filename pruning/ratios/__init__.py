@@ -1,0 +1,27 @@
+"""How many groups fall, and in which layer: one file a rule.
+
+A ratio sees nothing but the scores of the groups, layer by layer. `sparsity` is the share of
+*groups* that is removed; all groups of a layer have one size, so within a layer it is also the
+share of weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+import torch
+
+from pruning.ratios.global_threshold import Global
+from pruning.ratios.uniform import Uniform
+
+
+class Ratio(Protocol):
+    """Chooses the groups to keep."""
+
+    def select(self, scores: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """Parameter name → scores `[groups]` in, groups kept, bool `[groups]`, out."""
+        ...
+
+
+RATIOS: Mapping[str, Callable[..., Ratio]] = {"uniform": Uniform, "global": Global}

@@ -1,0 +1,45 @@
+"""Exactly how many: the rules of rounding and of ties that all ratios share.
+
+- Of n groups, `round(sparsity · n)` are removed, halves to the even number. The product is exact:
+  0.145 means 145/1000, not the binary fraction next to it.
+- Of equal scores, the group with the lower index is kept.
+- `multiple_of` rounds the number *kept* up, never beyond n.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import torch
+
+
+def check_sparsity(sparsity: float) -> None:
+    """Raises ValueError: `sparsity` is not in 0…1."""
+    if not 0 <= sparsity <= 1:
+        raise ValueError(f"Sparsity is the share that is removed, in 0…1, not {sparsity}.")
+
+
+def check_rounding(multiple_of: int, keep_at_least: int) -> None:
+    """Raises ValueError: `multiple_of` is below 1, or `keep_at_least` below 0."""
+    if multiple_of < 1:
+        raise ValueError(f"multiple_of must be 1 or more, not {multiple_of}.")
+    if keep_at_least < 0:
+        raise ValueError(f"keep_at_least must be 0 or more, not {keep_at_least}.")
+
+
+def kept_count(groups: int, sparsity: float) -> int:
+    """How many of `groups` stay."""
+    return groups - round(Fraction(repr(float(sparsity))) * groups)
+
+
+def rounded_up(kept: int, groups: int, *, multiple_of: int, keep_at_least: int) -> int:
+    """`kept`, but no fewer than `keep_at_least`, rounded up to a multiple, and at most `groups`."""
+    kept = max(kept, keep_at_least)
+    return min(groups, -(-kept // multiple_of) * multiple_of)
+
+
+def keep_best(scores: torch.Tensor, count: int) -> torch.Tensor:
+    """The `count` highest of `scores` `[groups]`, as bool `[groups]`."""
+    kept = torch.zeros(scores.shape, dtype=torch.bool)
+    kept[torch.argsort(scores.cpu(), descending=True, stable=True)[:count]] = True
+    return kept

@@ -1,0 +1,51 @@
+"""One threshold over all layers: each gives what it can spare."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+
+from pruning.ratios.counting import check_rounding, check_sparsity, keep_best, kept_count, rounded_up
+
+
+@dataclass(frozen=True)
+class Global:
+    """Remove the share `sparsity` of all groups, the lowest scores of all layers together.
+
+    Scores of different layers must compare. Groups of different size do not, unless the
+    granularity normalises them (`Filter(normalise=True)`). Ties fall by the order of the layers,
+    then by index.
+
+    Attributes:
+        multiple_of: round the number of groups kept in each layer up to a multiple of this; then
+            fewer fall than `sparsity` says.
+        keep_at_least: groups that every layer keeps, so that none is cut through.
+
+    Raises:
+        ValueError: a number out of its range.
+    """
+
+    sparsity: float
+    multiple_of: int = 1
+    keep_at_least: int = 0
+
+    def __post_init__(self) -> None:
+        check_sparsity(self.sparsity)
+        check_rounding(self.multiple_of, self.keep_at_least)
+
+    def select(self, scores: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        if not scores:
+            return {}
+        pooled = torch.cat(list(scores.values()))
+        kept = keep_best(pooled, kept_count(len(pooled), self.sparsity))
+        parts = torch.split(kept, [len(of_layer) for of_layer in scores.values()])
+        return {
+            name: keep_best(of_layer, self._count(part))
+            for (name, of_layer), part in zip(scores.items(), parts, strict=True)
+        }
+
+    def _count(self, part: torch.Tensor) -> int:
+        kept = int(part.sum())
+        return rounded_up(kept, len(part), multiple_of=self.multiple_of, keep_at_least=self.keep_at_least)

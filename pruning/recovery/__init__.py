@@ -1,0 +1,1 @@
+"""How the accuracy comes back after weights are removed."""

@@ -1,0 +1,18 @@
+"""In how many steps the weights fall: one file a schedule.
+
+A schedule takes the choice of weights and the training loop as plain callables:
+`mask_at(model, sparsity, within)`, usually a few lines around `pruning.prune.make_mask`, and
+`train(model, *, epochs, learning_rate, mask)`. It returns the model and its last mask.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from torch import nn
+
+from pruning.mask import Mask
+from pruning.schedules.iterative import iterative
+from pruning.schedules.one_shot import one_shot
+
+SCHEDULES: Mapping[str, Callable[..., tuple[nn.Module, Mask]]] = {"one_shot": one_shot, "iterative": iterative}

@@ -1,0 +1,27 @@
+"""Filters of small L1 norm are taken out, inside the residual blocks (Li et al. 2017, arXiv 1608.08710)."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from harness.contract import Context
+from pruning.criteria import Magnitude
+from pruning.granularity import Filter
+from pruning.prune import make_mask
+from pruning.ratios import Uniform
+from pruning.shrink import coupled, prunable_filters, shrink
+
+
+class Entry:
+    def compress(self, model: nn.Module, context: Context) -> nn.Module:
+        config = context.config
+        inputs = context.data.sample[:2]
+        mask = make_mask(
+            model,
+            criterion=Magnitude(p=1),
+            granularity=Filter(),
+            ratio=Uniform(config["sparsity"], multiple_of=config["multiple_of"], keep_at_least=1),
+            layers=prunable_filters(model, inputs),
+        )
+        small = shrink(model, coupled(model, mask, inputs), inputs)
+        return context.train(small, epochs=config["epochs"], learning_rate=config["learning_rate"])

@@ -1,0 +1,29 @@
+"""Magnitude pruning of single weights (Han et al. 2015, arXiv 1506.02626), one threshold for all layers."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from harness.contract import Context
+from pruning.mask import Mask
+from pruning.prune import make_mask
+from pruning.ratios import Global
+from pruning.schedules import one_shot
+
+
+class Entry:
+    def compress(self, model: nn.Module, context: Context) -> nn.Module:
+        config = context.config
+
+        def mask_at(model: nn.Module, sparsity: float, within: Mask | None) -> Mask:
+            return make_mask(model, criterion="magnitude", granularity="element", ratio=Global(sparsity), within=within)
+
+        pruned, _ = one_shot(
+            model,
+            mask_at,
+            sparsity=config["sparsity"],
+            train=context.train,
+            epochs=config["epochs"],
+            learning_rate=config["learning_rate"],
+        )
+        return pruned
