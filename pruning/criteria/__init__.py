@@ -15,6 +15,8 @@ from torch import nn
 from pruning.criteria.magnitude import Magnitude
 from pruning.criteria.random import Random
 
+__all__ = ["CRITERIA", "Batches", "Criterion", "Magnitude", "Random"]
+
 Batches = Iterable[tuple[torch.Tensor, torch.Tensor]]
 
 

@@ -15,6 +15,8 @@ import torch
 from pruning.ratios.global_threshold import Global
 from pruning.ratios.uniform import Uniform
 
+__all__ = ["RATIOS", "Global", "Ratio", "Uniform"]
+
 
 class Ratio(Protocol):
     """Chooses the groups to keep."""

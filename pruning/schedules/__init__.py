@@ -15,4 +15,6 @@ from pruning.mask import Mask
 from pruning.schedules.iterative import iterative
 from pruning.schedules.one_shot import one_shot
 
+__all__ = ["SCHEDULES", "iterative", "one_shot"]
+
 SCHEDULES: Mapping[str, Callable[..., tuple[nn.Module, Mask]]] = {"one_shot": one_shot, "iterative": iterative}

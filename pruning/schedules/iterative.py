@@ -2,7 +2,7 @@
 
 The network sees each loss while it is small. Linear steps remove the same number of weights each
 time; geometric steps remove the same share of what is left, as in Frankle & Carbin 2019,
-arXiv 1803.03635, section 2: large steps while there is much to spare, small ones at the end.
+arXiv 1803.03635, section 1: large steps while there is much to spare, small ones at the end.
 """
 
 from __future__ import annotations

@@ -1,0 +1,274 @@
+import copy
+import subprocess
+import sys
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from harness.models import build_model
+from pruning.mask import Mask
+from pruning.prune import make_mask
+from pruning.ratios import Uniform
+from pruning.shrink import coupled, prunable_filters, shrink
+
+INNER = [f"layer{stage}.{block}.conv1" for stage in (1, 2, 3) for block in range(3)]
+
+
+def randomised(model, seed=0):
+    """Batch norms as after a training: statistics and affine parameters that are not 0 and 1."""
+    generator = torch.Generator().manual_seed(seed)
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
+            with torch.no_grad():
+                for tensor in (module.weight, module.bias, module.running_mean, module.running_var):
+                    if tensor is not None:
+                        tensor.copy_(torch.rand(tensor.shape, generator=generator) + 0.5)
+    return model
+
+
+def sequential():
+    torch.manual_seed(0)
+    model = nn.Sequential(
+        nn.Conv2d(3, 8, 3, padding=1),
+        nn.BatchNorm2d(8),
+        nn.ReLU(),
+        nn.Conv2d(8, 8, 3, padding=1, groups=8),  # depthwise: falls with the layer that feeds it
+        nn.BatchNorm2d(8),
+        nn.MaxPool2d(2),
+        nn.Conv2d(8, 12, 1),
+        nn.Flatten(),
+        nn.Linear(12 * 16, 16),
+        nn.BatchNorm1d(16),
+        nn.GELU(),
+        nn.Linear(16, 10),
+    )
+    return randomised(model)
+
+
+@pytest.fixture
+def images():
+    return torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.fixture(scope="module")
+def resnet():
+    return randomised(build_model("resnet20", seed=0))
+
+
+def filters(model, layers, sparsity=0.5, **rounding):
+    return make_mask(
+        model, criterion="magnitude", granularity="filter", ratio=Uniform(sparsity, **rounding), layers=layers
+    )
+
+
+def outputs(model, inputs):
+    with torch.no_grad():
+        return copy.deepcopy(model).eval()(inputs)
+
+
+def masked(model, mask):
+    return mask.apply_(copy.deepcopy(model))
+
+
+def test_of_a_resnet_with_padded_shortcuts_the_inner_filters_can_go(resnet, images):
+    assert prunable_filters(resnet, images) == INNER
+
+
+@pytest.mark.parametrize("sparsity", [0.25, 0.5, 0.9])
+def test_a_shrunk_resnet_computes_what_the_masked_one_does(resnet, images, sparsity):
+    before = {name: tensor.clone() for name, tensor in resnet.state_dict().items()}
+    mask = coupled(resnet, filters(resnet, INNER, sparsity, multiple_of=8, keep_at_least=1), images)
+    small = shrink(resnet, mask, images)
+    other = torch.randn(4, 3, 32, 32, generator=torch.Generator().manual_seed(2))
+    assert torch.allclose(outputs(small, other), outputs(masked(resnet, mask), other), atol=1e-5, rtol=1e-5)
+    widths = [small.get_submodule(name).out_channels for name in INNER]
+    expected = {0.25: [16, 24, 48], 0.5: [8, 16, 32], 0.9: [8, 8, 8]}[sparsity]
+    assert widths == [width for width in expected for _ in range(3)]
+    assert small.layer1[0].conv2.in_channels == small.layer1[0].bn1.num_features == widths[0]
+    assert all(torch.equal(tensor, before[name]) for name, tensor in resnet.state_dict().items())
+
+
+def test_a_shrunk_sequential_net_computes_what_the_masked_one_does(images):
+    model = sequential()
+    layers = prunable_filters(model, images)
+    assert layers == ["0", "6", "8"]
+    mask = coupled(model, filters(model, layers), images)
+    assert {"0.bias", "1.weight", "1.bias", "3.weight", "3.bias", "4.bias", "6.bias", "8.bias", "9.bias"} <= set(mask)
+    small = shrink(model, mask, images)
+    assert torch.allclose(outputs(small, images), outputs(masked(model, mask), images), atol=1e-5)
+    assert [small[i].weight.shape[0] for i in (0, 1, 3, 4, 6, 8, 9)] == [4, 4, 4, 4, 6, 8, 8]
+    assert small[8].in_features == 6 * 16
+
+
+def test_modes_and_frozen_parameters_stay_as_they_were(resnet, images):
+    model = copy.deepcopy(resnet).train()
+    model.bn1.eval()
+    model.fc.weight.requires_grad_(False)
+    small = shrink(model, coupled(model, filters(model, INNER), images), images)
+    assert (small.training, small.bn1.training, small.layer1[0].bn1.training) == (True, False, True)
+    assert (small.fc.weight.requires_grad, small.layer1[0].conv1.weight.requires_grad) == (False, True)
+    assert (model.training, model.bn1.training, model.fc.weight.requires_grad) == (True, False, False)
+
+
+def test_a_mask_without_whole_filters_changes_no_shape(resnet, images):
+    mask = make_mask(resnet, criterion="magnitude", granularity="element", ratio=Uniform(0.5))
+    small = shrink(resnet, mask, images)
+    assert {n: p.shape for n, p in small.named_parameters()} == {n: p.shape for n, p in resnet.named_parameters()}
+    assert torch.equal(small.fc.weight == 0, ~mask["fc.weight"])
+
+
+@pytest.mark.parametrize("layer", ["conv1", "layer1.1.conv2", "layer2.0.conv2", "layer3.2.conv2"])
+def test_filters_on_the_residual_stream_are_refused_by_name(resnet, images, layer):
+    mask = filters(resnet, [layer])
+    for use in (coupled, shrink):
+        with pytest.raises(
+            ValueError, match=rf"Filters of {layer} cannot be taken out: it reaches a padding of channels"
+        ):
+            use(resnet, mask, images)
+    assert shrink(resnet, mask, images, layers=INNER).conv1.out_channels == 16
+
+
+def test_the_classifier_reaches_the_output(resnet, images):
+    with pytest.raises(ValueError, match=r"Filters of fc cannot .* reaches the output of the model"):
+        shrink(resnet, filters(resnet, ["fc"]), images)
+
+
+def test_a_mask_that_leaves_the_batch_norm_is_refused(resnet, images):
+    with pytest.raises(ValueError, match=r"layer1\.0\.bn1\.weight of the same channels is not.*coupled"):
+        shrink(resnet, filters(resnet, INNER), images)
+
+
+def test_a_layer_cannot_lose_all_its_filters(resnet, images):
+    with pytest.raises(ValueError, match=r"removes all 16 units of layer1\.0\.conv1"):
+        coupled(resnet, filters(resnet, INNER, 1.0), images)
+
+
+def test_unknown_layers_and_foreign_masks_are_refused(resnet, images):
+    with pytest.raises(ValueError, match=r"named 'layer1\.0\.conv3'\. Did you mean"):
+        shrink(resnet, filters(resnet, INNER), images, layers=["layer1.0.conv3"])
+    with pytest.raises(ValueError, match="no parameter 'conv9' to mask"):
+        shrink(resnet, Mask({"conv9": torch.tensor([False])}), images)
+
+
+class Net(nn.Module):
+    """Two convolutions and what lies between them."""
+
+    def __init__(self, between, width=4):
+        super().__init__()
+        self.a, self.b, self.c = nn.Conv2d(3, 4, 1), nn.Conv2d(3, 4, 1), nn.Conv2d(width, 2, 1)
+        self.between = between
+        self.norm = randomised(nn.BatchNorm2d(4, affine=False))
+        self.group = nn.GroupNorm(2, 4)
+        self.register_buffer("constant", torch.rand(1, 4, 1, 1))
+
+    def forward(self, x):
+        return self.c(self.between(self, x))
+
+
+OBSTACLES = {
+    "sum of two layers": (lambda net, x: net.a(x) + net.b(x), 4, "joined with that of b"),
+    "concatenation": (lambda net, x: torch.cat([net.a(x), net.b(x)], 1), 8, "concat"),
+    "channel padding": (lambda net, x: F.pad(net.a(x), (0, 0, 0, 0, 1, 1)), 6, "padding of channels"),
+    "channel slice": (lambda net, x: net.a(x)[:, :2], 2, "Slice over its channels"),
+    "channel mean": (lambda net, x: net.a(x).mean(1, keepdim=True), 1, "Mean over its channels"),
+    "mean from behind": (lambda net, x: net.a(x).mean(-3, keepdim=True), 1, "Mean over its channels"),
+    "group norm": (lambda net, x: net.group(net.a(x)), 4, "group, which cannot be crossed"),
+    "batch norm that always shifts": (lambda net, x: net.norm(net.a(x)), 4, "norm has no weight and bias"),
+    "sigmoid": (lambda net, x: torch.sigmoid(net.a(x)), 4, "operator Sigmoid"),
+    "constant": (lambda net, x: net.a(x) + 1, 4, "Add of a constant"),
+    "constant tensor": (lambda net, x: net.a(x) * net.constant, 4, "Mul by a constant tensor"),
+    "softmax": (lambda net, x: torch.softmax(net.a(x), 1), 4, "operator Softmax"),
+    "not called": (lambda net, x: net.b(x), 4, "do not pass through it"),
+}
+
+
+@pytest.mark.parametrize("name", OBSTACLES)
+def test_what_cannot_be_crossed_is_refused(name, images):
+    between, width, reason = OBSTACLES[name]
+    model = Net(between, width)
+    assert "a" not in prunable_filters(model, images)
+    with pytest.raises(ValueError, match=f"Filters of a cannot be taken out: .*{reason}"):
+        coupled(model, filters(model, ["a"]), images)
+
+
+@pytest.mark.parametrize(
+    "between",
+    [
+        lambda net, x: F.pad(net.a(x), (1, 1, 1, 1)),
+        lambda net, x: net.a(x)[:, :, ::2, 1:],
+        lambda net, x: F.silu(net.a(x) * 2).mean((2, 3), keepdim=True),
+        lambda net, x: F.avg_pool2d(F.hardswish(net.a(x)), 2),
+    ],
+)
+def test_what_leaves_channels_apart_is_crossed(between, images):
+    model = Net(between)
+    mask = coupled(model, filters(model, ["a"]), images)
+    small = shrink(model, mask, images)
+    assert small.a.out_channels == small.c.in_channels == 2
+    assert torch.allclose(outputs(small, images), outputs(masked(model, mask), images), atol=1e-6)
+
+
+def test_a_model_joined_with_its_own_input_is_refused():
+    model = nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 4))
+
+    class Skip(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner, self.last = model, nn.Linear(4, 2)
+
+        def forward(self, x):
+            return self.last(x + self.inner(x))
+
+    assert prunable_filters(Skip(), torch.randn(3, 4)) == ["inner.0"]
+
+
+def test_the_comparison_catches_what_tracing_cannot_see(images):
+    """The number of channels enters as a plain number, so a narrower layer changes the outputs."""
+
+    class Hidden(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.c = nn.Conv2d(3, 4, 1), nn.Conv2d(4, 2, 1)
+
+        def forward(self, x):
+            y = self.a(x)
+            return self.c(y * y.shape[1])
+
+    model = Hidden()
+    mask = coupled(model, filters(model, ["a"]), images)
+    with pytest.raises(ValueError, match="computes something else"):
+        shrink(model, mask, images)
+
+
+def test_a_model_that_does_not_run_on_the_example_is_refused(resnet):
+    with pytest.raises(ValueError, match="could not be traced on the example inputs") as caught:
+        prunable_filters(resnet, torch.randn(2, 5, 8, 8))
+    assert caught.value.__cause__ is not None
+
+
+def test_shrinking_needs_no_torchvision():
+    program = """
+import sys
+sys.modules["torchvision"] = None
+import torch
+from pruning.shrink import prunable_filters
+model = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.ReLU(), torch.nn.Linear(2, 2))
+assert "torch_pruning" not in sys.modules
+assert prunable_filters(model, torch.ones(1, 2)) == ["0"]
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_depthwise_filter_does_not_fall_without_its_input(images):
+    model = sequential()
+    with pytest.raises(ValueError, match=r"Filters of 3 cannot .* grouped convolution"):
+        coupled(model, filters(model, ["3"]), images)
+
+
+def test_coupling_twice_changes_nothing(images):
+    model = sequential()
+    mask = coupled(model, filters(model, ["0", "8"]), images)
+    assert coupled(model, mask, images) == mask

@@ -1,0 +1,36 @@
+"""A context that is as small as it can be: it records how the entry trains."""
+
+import importlib.util
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+import yaml
+
+SUBMISSIONS = Path(__file__).resolve().parents[2] / "submissions"
+
+
+class FakeContext:
+    def __init__(self, config):
+        self.config, self.seed, self.trainings = config, 0, []
+        self.data = SimpleNamespace(sample=torch.randn(4, 3, 32, 32, generator=torch.Generator().manual_seed(0)))
+
+    def train(self, model, *, epochs, learning_rate=None, mask=None):
+        self.trainings.append({"epochs": epochs, "learning_rate": learning_rate, "mask": mask})
+        return model
+
+
+@pytest.fixture
+def compress():
+    """`(entry name, model, **overrides) → (what the entry returned, the context it used)`."""
+
+    def run(name, model, **overrides):
+        folder = SUBMISSIONS / name
+        spec = importlib.util.spec_from_file_location("submission", folder / "submission.py")
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        context = FakeContext({**yaml.safe_load((folder / "config.yaml").read_text()), **overrides})
+        return module.Entry().compress(model, context), context
+
+    return run
