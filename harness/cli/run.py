@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from harness.names import UsageError
+from hw_targets.target import Effort
 
 if TYPE_CHECKING:
     from harness.records import Record
@@ -67,7 +68,7 @@ class RunConfig:
     targets: list[str]
     target: dict[str, dict[str, Any]]
     seed: int
-    effort: str
+    effort: Effort
     repeats: int
 
 
@@ -107,8 +108,6 @@ def requests(fields: dict[str, Any]) -> list[Request]:
     task = task_from_mapping(config.task, "the task as overridden")
     modified = task.name not in task_names() or asdict(task) != asdict(load_task(task.name))
     entry = load_entry(config.submission, config.params, config.submission_dir)
-    if config.effort not in ("quick", "standard", "official"):
-        raise UsageError(f"effort={config.effort}: choose quick, standard or official.")
     if config.repeats < 1:
         raise UsageError("repeats must be at least 1.")
     return [

@@ -7,6 +7,8 @@ every second pixel is taken and the new channels are zeros, so that it has no pa
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -49,13 +51,9 @@ class ResNetCifar(nn.Module):
         super().__init__()
         self.conv1 = nn.Conv2d(3, 16, 3, 1, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(16)
-        channels = 16
-        for stage, width in enumerate((16, 32, 64), start=1):
-            blocks = []
-            for _ in range(blocks_per_stage):
-                blocks.append(BasicBlock(channels, width))
-                channels = width
-            self.add_module(f"layer{stage}", nn.Sequential(*blocks))
+        self.layer1 = _stage(16, 16, blocks_per_stage)
+        self.layer2 = _stage(16, 32, blocks_per_stage)
+        self.layer3 = _stage(32, 64, blocks_per_stage)
         self.fc = nn.Linear(64, classes)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
@@ -65,6 +63,11 @@ class ResNetCifar(nn.Module):
         x = F.relu(self.bn1(self.conv1(x)))
         x = self.layer3(self.layer2(self.layer1(x)))
         return self.fc(x.mean((2, 3)))
+
+
+def _stage(in_channels: int, out_channels: int, blocks: int) -> nn.Sequential:
+    widths = [in_channels] + [out_channels] * blocks
+    return nn.Sequential(*(BasicBlock(a, b) for a, b in pairwise(widths)))
 
 
 def resnet20() -> ResNetCifar:

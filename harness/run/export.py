@@ -33,7 +33,8 @@ def export_onnx(model: nn.Module, sample: torch.Tensor) -> onnx.ModelProto:
     """
     import torch
 
-    model = model.eval().to("cpu", torch.float32).to(memory_format=torch.contiguous_format)
+    model = model.eval().to("cpu", torch.float32)
+    model = model.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]  # not in torch's stubs
     quiet = io.StringIO()
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     try:

@@ -134,10 +134,10 @@ def _judged(
 ) -> Record:
     folder = f"measure/{measured['key']}/logs"
     if measured.get("rule"):
-        failure = Failure(measured["rule"], measured["message"], measured["detail"])
-        return _record(request, target, record_id, compressed, failure=failure, environment=measured["environment"])
+        broken = Failure(measured["rule"], measured["message"], measured["detail"])
+        return _record(request, target, record_id, compressed, failure=broken, environment=measured["environment"])
     quality, measurement = Quality(**measured["quality"]), read_measurement(measured["measurement"])
-    failure = None
+    failure: Failure | None = None
     if quality.value < quality.quality_target:
         failure = Failure(
             "quality_target",

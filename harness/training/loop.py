@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -59,7 +60,7 @@ class Trainer:
         on_batch: Callable[[int], None] | None = None,
         compile: bool = False,
     ) -> None:
-        self.model = model.to(memory_format=torch.channels_last)
+        self.model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in torch's stubs
         self.loader, self.recipe = loader, recipe
         self.teacher = teacher.eval() if teacher is not None else None
         self.loss, self.on_batch = loss, on_batch
@@ -87,7 +88,7 @@ class Trainer:
         self.loader.epoch = len(self.curve)
         self.model.train()
         self._apply_masks()
-        rate = self.schedule.get_last_lr()[0]
+        rate = float(self.schedule.get_last_lr()[0])
         for inputs, labels in self.loader:
             if self.on_batch:
                 self.on_batch(len(labels))
@@ -100,7 +101,7 @@ class Trainer:
             total += loss.detach()
             batches += 1
         mean = float(total) / max(batches, 1)
-        if mean != mean or mean == float("inf"):
+        if not math.isfinite(mean):
             raise DivergedError(
                 f"the training loss is {mean} in epoch {len(self.curve) + 1}; try a lower learning rate"
             )
@@ -159,7 +160,6 @@ def distillation_loss(
 
 def warmup_cosine(steps: int, warmup: int) -> Callable[[int], float]:
     """The share of the peak learning rate at each step: linear up, then a half cosine to zero."""
-    import math
 
     def share(step: int) -> float:
         if step < warmup:
