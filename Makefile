@@ -7,7 +7,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3)
 VENV   := .venv
 BIN    := $(VENV)/bin
-PIP    := $(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt
+PIP    := $(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt
 PYTEST ?= -n 2
 
 # Two test processes share the machine: one thread each keeps them from thrashing.
@@ -76,9 +76,9 @@ $(VENV)/.installed: $(VENV)/.made pyproject.toml constraints.txt
 	@touch $@
 
 $(VENV)/.installed-test: $(VENV)/.installed
-	$(PIP) -e '.[test,lint]'
+	$(PIP) -q -e '.[test,lint]'
 	@touch $@
 
 $(VENV)/.installed-lint: $(VENV)/.installed
-	$(PIP) -e '.[lint]'
+	$(PIP) -q -e '.[lint]'
 	@touch $@
