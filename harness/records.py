@@ -7,7 +7,9 @@ brings an upgrade with it: a record, once written, keeps loading.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import math
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -120,8 +122,23 @@ class RecordError(Exception):
 
 
 def to_json(record: Record) -> str:
-    """The record as JSON text."""
-    return _adapter().dump_json(record, indent=1).decode() + "\n"
+    """The record as JSON text that `from_json` reads back to an equal record.
+
+    Raises:
+        RecordError: it holds a number that JSON has no word for, or a value that is not plain.
+    """
+    from pydantic_core import PydanticSerializationError
+
+    broken = [f"{place} is {value}" for place, value in _not_finite(asdict(record))]
+    if broken:
+        raise RecordError(
+            f"Record {record.id} cannot be written: {'; '.join(broken[:5])}. "
+            "A quantity that could not be had belongs under `absent`, with the reason."
+        )
+    try:
+        return _adapter().dump_json(record, indent=1, warnings="error").decode() + "\n"
+    except PydanticSerializationError as error:
+        raise RecordError(f"Record {record.id} cannot be written: {error}") from error
 
 
 def from_json(text: str | bytes, where: str = "record") -> Record:
@@ -135,11 +152,11 @@ def from_json(text: str | bytes, where: str = "record") -> Record:
     from pydantic import ValidationError
 
     try:
-        fields = json.loads(text)
-    except ValueError as error:
+        fields = json.loads(text, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
         raise RecordError(f"{where} is not JSON: {error}") from error
     version = fields.get("schema_version") if isinstance(fields, dict) else None
-    if not isinstance(version, int) or not 1 <= version <= SCHEMA_VERSION:
+    if not isinstance(version, int) or isinstance(version, bool) or not 1 <= version <= SCHEMA_VERSION:
         raise RecordError(
             f"{where} has schema version {version}; this openprune reads 1 to {SCHEMA_VERSION}. Is it a newer file?"
         )
@@ -153,6 +170,22 @@ def from_json(text: str | bytes, where: str = "record") -> Record:
 def json_schema() -> dict[str, Any]:
     """The JSON schema of a record (draft 2020-12)."""
     return _adapter().json_schema()
+
+
+def _not_finite(value: Any, place: str = "") -> Iterator[tuple[str, float]]:
+    """Dotted places of the infinities and NaNs in plain nested data."""
+    if isinstance(value, float) and not math.isfinite(value):
+        yield place, value
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from _not_finite(item, f"{place}.{key}" if place else str(key))
+    elif isinstance(value, list | tuple):
+        for index, item in enumerate(value):
+            yield from _not_finite(item, f"{place}[{index}]")
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not a JSON number")
 
 
 @cache

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
-import numpy as np
-import onnx
+if TYPE_CHECKING:
+    import numpy as np
+    import onnx
 
 Basis = Literal["measured", "simulated", "modelled"]
 Effort = Literal["quick", "standard", "official"]

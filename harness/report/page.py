@@ -1,0 +1,178 @@
+"""From records to the page: what its template needs, and the safe embedding of the figures.
+
+Names, messages and tracebacks in a record came from an entry, so the template escapes everything,
+figures travel as JSON without `<`, and the page's own policy forbids any script but ours and any
+connection. plotly.js is embedded once, compressed, and unpacked by the browser.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import hashlib
+import os
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from harness import formatting
+from harness.names import UsageError
+from harness.records import Record, to_json
+from harness.report import figures
+from harness.results import summary_cells
+
+LAYER_CHARTS = 6
+ESCAPES = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
+
+
+@dataclass(frozen=True)
+class Plot:
+    """A chart as the template embeds it: `json` is safe inside a script element."""
+
+    title: str
+    note: str
+    json: str
+    height: int
+
+
+def write_report(records: Sequence[Record], path: Path, title: str | None = None) -> Path:
+    """Write one self-contained page about `records`, at once (aside, then renamed), and return `path`.
+
+    Raises:
+        UsageError: there are no records.
+    """
+    text = render(records, title)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.{os.getpid()}")
+    aside.write_text(text, encoding="utf-8")
+    aside.replace(path)
+    return path
+
+
+def render(records: Sequence[Record], title: str | None = None) -> str:
+    """The page as text; the same records give the same page.
+
+    Raises:
+        UsageError: there are no records.
+    """
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    if not records:
+        raise UsageError("There are no records to report on.")
+    environment = Environment(
+        loader=PackageLoader("harness.report", ""),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals.update(f=formatting, cells=summary_cells)
+    content = "".join(to_json(record) for record in records)
+    return environment.get_template("page.html.j2").render(
+        title=title or _title(records),
+        records=records,
+        counts={verdict: sum(r.verdict == verdict for r in records) for verdict in ("valid", "invalid", "error")},
+        warnings=_warnings(records),
+        plots=_plots(records),
+        commands=_commands(records),
+        environments=_environments(records),
+        plotly=_plotly_packed(),
+        nonce=hashlib.sha256(content.encode()).hexdigest()[:24],
+    )
+
+
+def command_line(record: Record, targets: Sequence[str] | None = None) -> str:
+    """The command that makes this record again, from the commit that its environment names."""
+    words = [
+        f"task={record.task}",
+        f"submission={record.submission}",
+        f"targets=[{','.join(targets or [record.target])}]",
+    ]
+    words += [f"seed={record.seed}", f"effort={record.effort}"]
+    return shlex.join(["openprune", "run", *words])
+
+
+def safe_json(text: str) -> str:
+    """JSON that no HTML parser can mistake for the end of a script element; it stays equal JSON."""
+    for character, escape in ESCAPES.items():
+        text = text.replace(character, escape)
+    return text
+
+
+def _plots(records: Sequence[Record]) -> list[Plot]:
+    entries = figures.entries_of(records)
+    layered = {f"{entry.record.submission} {entry.record.layers}": entry for entry in reversed(entries)}
+    shown = list(reversed(layered.values()))[:LAYER_CHARTS]
+    charts = [
+        figures.accuracy_chart(entries),
+        *figures.tradeoff_charts(entries),
+        *figures.latency_charts(entries),
+        *(figures.layer_chart(entry) for entry in shown),
+    ]
+    return [
+        Plot(chart.title, chart.note, safe_json(chart.figure.to_json()), int(chart.figure.layout.height))
+        for chart in charts
+        if chart is not None
+    ]
+
+
+def _title(records: Sequence[Record]) -> str:
+    names = list(dict.fromkeys(record.submission for record in records))
+    tasks = list(dict.fromkeys(record.task for record in records))
+    who = ", ".join(names) if len(names) <= 3 else f"{len(names)} submissions"
+    return f"{who} on {', '.join(tasks)}"
+
+
+def _warnings(records: Sequence[Record]) -> list[str]:
+    found = [f"{r.submission} on {r.target}, seed {r.seed}: noisy figures, {r.noisy}" for r in records if r.noisy]
+    prints = {r.environment.get("machine_fingerprint") for r in records if "latency_ns" in r.samples}
+    if len(prints) > 1:
+        found.append("These records are from different machines; compare speed-ups, never their latencies.")
+    if any(record.task_modified for record in records):
+        found.append("The task was changed on the command line, so this is no official result.")
+    if len({record.effort for record in records}) > 1:
+        found.append("The records were measured with different efforts.")
+    quick = sorted({record.target for record in records if record.effort == "quick"})
+    if quick:
+        found.append(f"Measured with the quick effort on {', '.join(quick)}: fit for a first look only.")
+    return found
+
+
+def _commands(records: Sequence[Record]) -> list[str]:
+    """One command a run, with all the targets it was measured on."""
+    runs: dict[tuple[str, str], list[Record]] = {}
+    for record in records:
+        runs.setdefault((record.run, record.effort), []).append(record)
+    return [command_line(run[0], list(dict.fromkeys(record.target for record in run))) for run in runs.values()]
+
+
+def _environments(records: Sequence[Record]) -> list[dict[str, Any]]:
+    """The environments that differ from one another, flat, in order of first use."""
+    found: list[dict[str, Any]] = []
+    for record in records:
+        flat = flatten(record.environment)
+        if flat and flat not in found:
+            found.append(flat)
+    return found
+
+
+def flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested plain values as one level, keys joined by dots."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, dict):
+            flat.update(flatten(value, f"{prefix}{key}."))
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+@cache
+def _plotly_packed() -> str:
+    """plotly.js, compressed and in base64: 2 MB in place of 4.8."""
+    from plotly.offline import get_plotlyjs
+
+    return base64.b64encode(gzip.compress(get_plotlyjs().encode(), 9, mtime=0)).decode()
