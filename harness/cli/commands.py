@@ -112,8 +112,18 @@ def dispatch(arguments: Sequence[str]) -> int:
     """
     name = named_command(arguments)
     parser = build_parser(name)
-    parsed = parser.parse_args(arguments)
+    parsed = _parse(parser, arguments)
     if name is None:
         parser.print_help()
         return 2
     return int(importlib.import_module(COMMANDS[name].module).execute(parsed))
+
+
+def _parse(parser: argparse.ArgumentParser, arguments: Sequence[str]) -> argparse.Namespace:
+    """As `parse_args`, but overrides may stand on both sides of an option, which argparse cannot do."""
+    parsed, left = parser.parse_known_args(arguments)
+    if left and hasattr(parsed, "overrides") and not any(word.startswith("-") for word in left):
+        parsed.overrides = [*parsed.overrides, *left]
+    elif left:
+        parser.error(f"unrecognized arguments: {' '.join(left)}")
+    return parsed

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 PACKAGES = Path(__file__).resolve().parent.parent.parent
+NESTED = {"params", "target"}  # params.sparsity=0.9
 NOT_TARGETS = {"formats", "__pycache__"}
 
 
@@ -26,12 +27,16 @@ def target_names(**_: Any) -> list[str]:
     return sorted(name for name in folders if name not in NOT_TARGETS)
 
 
+def _nothing(**_: Any) -> list[str]:
+    return []
+
+
 OVERRIDES: dict[str, Callable[..., list[str]]] = {
     "task": task_names,
     "submission": submission_names,
     "targets": target_names,
     "effort": lambda **_: ["quick", "standard", "official"],
-    "seed": lambda **_: [],
+    **{key: _nothing for key in ("seed", "repeats", "submission_dir", "params", "target")},
 }
 
 
@@ -42,7 +47,7 @@ def override_completer(prefix: str, **_: Any) -> list[str]:
     """
     key, equals, value = prefix.partition("=")
     if not equals:
-        return [f"{name}=" for name in OVERRIDES if name.startswith(key)]
+        return [f"{name}{'.' if name in NESTED else '='}" for name in OVERRIDES if name.startswith(key)]
     names = OVERRIDES[key]() if key in OVERRIDES else []
     cut = max(value.rfind(","), value.rfind("[")) + 1
     taken = set(value[:cut].strip("[").split(","))
