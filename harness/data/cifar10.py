@@ -9,11 +9,7 @@ from __future__ import annotations
 
 import io
 import json
-<<<<<<< .merge_file_3WRVWE
-=======
-import os
 import sys
->>>>>>> .merge_file_6FD1NI
 import tarfile
 import zlib
 from pathlib import Path
