@@ -24,21 +24,30 @@ def compose_and_call(
     Hydra's launchers may run jobs in other processes, so what `job` returns comes back as a line of
     JSON in a file that all of them append to.
 
+    A job that raises does not keep the others of a sweep from running.
+
     Raises:
         UsageError: the configuration cannot be composed.
+        Exception: what the first failing job raised, once all have run.
     """
     import hydra
     from hydra.errors import HydraException
     from omegaconf import DictConfig, OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
+    raised: list[Exception] = []
+
     @hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)
     def application(config: DictConfig) -> None:
         fields = OmegaConf.to_container(config, resolve=True)
         assert isinstance(fields, dict)
-        line = json.dumps(job({str(key): value for key, value in fields.items()})) + "\n"
+        try:
+            outcome = job({str(key): value for key, value in fields.items()})
+        except Exception as error:  # noqa: BLE001  the sweep goes on; raised again when it is done
+            raised.append(error)
+            outcome = {"error": f"{type(error).__name__}: {error}"}
         with Path(os.environ[OUTCOMES]).open("a") as out:
-            out.write(line)
+            out.write(json.dumps(outcome) + "\n")
 
     with tempfile.TemporaryDirectory(prefix="openprune-") as folder:
         outcomes = Path(folder, "outcomes")
@@ -54,4 +63,10 @@ def compose_and_call(
         finally:
             sys.argv = before
             del os.environ[OUTCOMES]
-        return [json.loads(line) for line in outcomes.read_text().splitlines()]
+        done = [json.loads(line) for line in outcomes.read_text().splitlines()]
+    if raised:
+        raise raised[0]
+    for outcome in done:
+        if "error" in outcome:
+            raise RuntimeError(f"a job of the sweep failed in its own process: {outcome['error']}")
+    return done

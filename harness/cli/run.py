@@ -95,14 +95,14 @@ def requests(fields: dict[str, Any]) -> list[Request]:
     Raises:
         UsageError: a value is of the wrong type, or names something that does not exist.
     """
-    from pydantic import ConfigDict, TypeAdapter, ValidationError
+    from pydantic import TypeAdapter, ValidationError
 
     from harness.entries import load_entry
     from harness.run.pipeline import Request
     from harness.tasks import load_task, task_from_mapping, task_names
 
     try:
-        config = TypeAdapter(RunConfig, config=ConfigDict(strict=False)).validate_python(fields)
+        config = TypeAdapter(RunConfig).validate_python(fields)
     except ValidationError as error:
         raise UsageError("\n".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())) from error
     task = task_from_mapping(config.task, "the task as overridden")

@@ -70,6 +70,8 @@ def compress_stage(task: Task, entry: Entry, seed: int, store: Store) -> dict[st
         )
         result = _run_worker(job, scratch)
         shutil.rmtree(scratch / "scratch", ignore_errors=True)
+        for used in ("job.json", "result.json"):
+            (scratch / used).unlink(missing_ok=True)
         if result.get("rule"):
             (scratch / "model.onnx").unlink(missing_ok=True)
             return result
