@@ -88,7 +88,9 @@ class Graph:
         for node in model.graph.node:  # in topological order, as ONNX demands
             inputs = [name for name in node.input if name]
             fixed = inputs and node.op_type not in RANDOM and self.constant.issuperset(inputs)
-            if fixed and not any(a.type in (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS) for a in node.attribute):
+            if fixed and not any(
+                a.type in (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS) for a in node.attribute
+            ):
                 self.constant.update(name for name in node.output if name)
 
     def evaluate(self, names: Iterable[str]) -> dict[str, np.ndarray]:

@@ -47,7 +47,8 @@ class Sizes:
     Attributes:
         layers: those that multiply by weights.
         weights, nonzero: sums over the layers.
-        parameters: the layers' weights and all other stored floats (biases, batch norm).
+        parameters: the layers' weights and all other floats among the initialisers: biases, and the
+            four tensors of a batch norm.
         bytes_stored: of all tensors in the file, each in its own type.
         bytes_dense: 4 · `parameters`.
         bytes_encoded: the layers as encoded, all other tensors as stored.
@@ -77,7 +78,11 @@ def sizes(model: onnx.ModelProto) -> Sizes:
             roots.update(compute.weight.roots)
     others = [tensor for name, tensor in graph.stored.items() if name not in roots]
     weights = sum(layer.weights for layer in layers)
-    parameters = weights + sum(_elements(tensor) for tensor in others if tensor.data_type in FLOATS)
+    parameters = weights + sum(
+        _elements(tensor)
+        for tensor in model.graph.initializer
+        if tensor.name not in roots and tensor.data_type in FLOATS
+    )
     encoded = (sum(layer.bits_encoded for layer in layers) + 7) // 8
     return Sizes(
         layers=tuple(layers),
