@@ -69,7 +69,7 @@ def measured_energy_pj(monitor: Any, infer: Callable[[], int]) -> float:
     """
     monitor.begin_window("inference")
     inferences = infer()
-    joules = sum((monitor.end_window("inference").cpu_energy or {}).values())
+    joules = float(sum((monitor.end_window("inference").cpu_energy or {}).values()))
     if inferences <= 0 or joules <= 0:
         raise ValueError(f"The counters gave {joules} J for {inferences} inferences; run longer.")
     return joules * 1e12 / inferences

@@ -20,9 +20,12 @@ Kind = Literal["conv", "linear", "lstm", "matmul"]
 
 MULTIPLYING = ("Conv", "Gemm", "MatMul", "LSTM")
 NOT_UNDERSTOOD = frozenset(
-    "Attention ConvInteger ConvTranspose DeformConv Einsum GRU MatMulInteger QLinearConv QLinearMatMul RNN".split()
+    {"Attention", "ConvInteger", "ConvTranspose", "DeformConv", "Einsum"}
+    | {"GRU", "MatMulInteger", "QLinearConv", "QLinearMatMul", "RNN"}
 )
-RANDOM = frozenset("Bernoulli Multinomial RandomNormal RandomNormalLike RandomUniform RandomUniformLike".split())
+RANDOM = frozenset(
+    {"Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"}
+)
 
 
 class GraphError(ValueError):
@@ -272,6 +275,7 @@ def run_unoptimised(model: onnx.ModelProto, outputs: list[str], feed: dict[str, 
     options.log_severity_level = 3
     try:
         session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-        return session.run(outputs, feed)
-    except Exception as error:  # noqa: BLE001 - the runtime's errors share no narrower base
+        values: list[np.ndarray] = session.run(outputs, feed)
+        return values
+    except Exception as error:  # the runtime's errors share no narrower base
         raise GraphError(f"ONNX Runtime could not run the graph: {error}") from error

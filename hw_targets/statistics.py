@@ -67,7 +67,7 @@ def _binomial(n: int, p: float) -> np.ndarray:
     log_factorial = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, n + 1)))])
     k = np.arange(n + 1)
     log_choose = log_factorial[n] - log_factorial - log_factorial[::-1]
-    return np.exp(log_choose + k * np.log(p) + (n - k) * np.log1p(-p))
+    return np.asarray(np.exp(log_choose + k * np.log(p) + (n - k) * np.log1p(-p)))
 
 
 def thin(values: np.ndarray, limit: int) -> np.ndarray:

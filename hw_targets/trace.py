@@ -63,7 +63,7 @@ class LayerTrace:
     def macs_dense(self) -> int:
         """Multiply–accumulates by shape: weights × positions; padding is multiplied too."""
         if self.weight is None:
-            return prod(self.output_shape) * self.inputs.shape[-1] // self.samples
+            return int(prod(self.output_shape) * self.inputs.shape[-1] // self.samples)
         return self.weight.size * self.positions
 
     @property

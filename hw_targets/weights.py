@@ -71,7 +71,8 @@ def sizes(model: onnx.ModelProto) -> Sizes:
         ValueError: a weight is NaN or infinite.
     """
     graph = Graph(model)
-    layers, roots = [], set()
+    layers: list[LayerSize] = []
+    roots: set[str] = set()
     for compute in compute_nodes(model):
         if compute.weight is not None and not roots.issuperset(compute.weight.roots):
             layers.append(_layer(compute))

@@ -50,7 +50,8 @@ def run_job(job: Mapping[str, Any], timeout_s: float) -> dict[str, Any]:
         if code != 0:
             how = f"was killed by signal {-code}" if code < 0 else f"ended with status {code}"
             raise TargetError(f"The measuring process {how}. The end of its log:\n{tail}")
-        return json.loads(path.with_name("result.json").read_text(encoding="utf-8"))
+        result: dict[str, Any] = json.loads(path.with_name("result.json").read_text(encoding="utf-8"))
+        return result
 
 
 def _environment() -> dict[str, str]:

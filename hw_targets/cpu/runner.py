@@ -44,7 +44,7 @@ class Runner:
     def warm_up(self, seconds: float) -> tuple[float, float]:
         """Run for about `seconds`; returns the shortest time of one inference, and of one in a batch, in s."""
         single = _least_time(lambda i: self.one(i % len(self.samples)), seconds / 2)
-        indexes = np.arange(self.batch) % len(self.samples)
+        indexes = [i % len(self.samples) for i in range(self.batch)]
         return single, _least_time(lambda _: self.many(indexes), seconds / 2) / self.batch
 
     def _bind(self) -> list[onnxruntime.IOBinding]:
@@ -80,7 +80,8 @@ def median_latency_ns(
 ) -> float:
     """Median time of one batch-1 inference in ns, from about `seconds` in this process.
 
-    `samples` are `[n, …]`, taken in turn. Rough and fast, for searches that ask often (NetAdapt, AMC); at least ten inferences.
+    Rough and fast, for searches that ask often (NetAdapt, AMC): at least ten inferences of
+    `samples` `[n, …]`, taken in turn.
     """
     runner = Runner(model.SerializeToString(), samples, options or CpuOptions(), batch=1)
     runner.warm_up(seconds / 3)

@@ -30,6 +30,6 @@ def decode(encoded: Encoded) -> np.ndarray:
 
 def size_bits(matrix: np.ndarray, value_bits: int | None = None) -> int:
     """n·(value bits + ⌈log2 columns⌉) + (rows + 1)·⌈log2 (n + 1)⌉ for n non-zeros."""
-    rows, columns = matrix.shape
+    rows, columns = map(int, matrix.shape)
     n = int(np.count_nonzero(matrix))
     return n * (value_width(matrix, value_bits) + index_width(columns)) + (rows + 1) * index_width(n + 1)

@@ -55,7 +55,7 @@ def size_bits(matrix: np.ndarray, value_bits: int | None = None, index_bits: int
     """e·(value bits + index bits) + (columns + 1)·⌈log2 (e + 1)⌉ for e entries, padding included."""
     column, _, gap = _gaps(matrix)
     entries = column.size + int((gap >> index_bits).sum())
-    pointers = (matrix.shape[1] + 1) * index_width(entries + 1)
+    pointers = (int(matrix.shape[1]) + 1) * index_width(entries + 1)
     return entries * (value_width(matrix, value_bits) + index_bits) + pointers
 
 
