@@ -23,6 +23,8 @@ NOT_UNDERSTOOD = frozenset(
     {"Attention", "ConvInteger", "ConvTranspose", "DeformConv", "Einsum"}
     | {"GRU", "MatMulInteger", "QLinearConv", "QLinearMatMul", "RNN"}
 )
+# Operators that hand each stored number on as one weight, so that the weight is as wide as it.
+HANDING_ON = frozenset({"Cast", "Flatten", "Identity", "Reshape", "Slice", "Squeeze", "Transpose", "Unsqueeze"})
 RANDOM = frozenset(
     {"Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"}
 )
@@ -42,7 +44,8 @@ class Weight:
             gates in ONNX's order i, o, f, c.
         codebook: the distinct values the weight was gathered from, or None.
         scale: float32 of the `DequantizeLinear` the weight came through, or None.
-        stored_dtype: ONNX data type of the tensor (codes, integers or floats) at the chain's root.
+        stored_dtype: ONNX data type of what is stored for each weight: codes, integers or floats;
+            float where the weight is computed in another way (a product with a mask).
         roots: names of the stored tensors that the chain starts from.
     """
 
@@ -210,12 +213,14 @@ def _weight(graph: Graph, names: list[str], values: np.ndarray, factor: float = 
         elif maker.op_type == "DequantizeLinear":
             scale = graph.evaluate([maker.input[1]])[maker.input[1]].astype(np.float32) * np.float32(factor)
             stored = maker.input[0]
-        else:
+        elif maker.op_type in HANDING_ON:
             stored = maker.input[0]
+        else:
+            break
     if codebook is not None:
         codebook = codebook.astype(np.float32) * np.float32(factor)
     roots = [each for name in names for each in _roots(graph, name)]
-    stored_dtype = graph.stored[stored].data_type
+    stored_dtype = graph.stored[stored].data_type if stored in graph.stored else onnx.TensorProto.FLOAT
     canonical = np.ascontiguousarray(values, np.float32)
     if factor != 1.0:
         canonical = canonical * np.float32(factor)

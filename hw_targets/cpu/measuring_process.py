@@ -122,7 +122,8 @@ def _offline(
             if attempt:
                 raise
             pace *= 2
-    return {"round": number, "model": name, "scenario": "Offline", "samples_per_s": answer.samples_per_s}
+    found = {"samples_per_s": answer.samples_per_s, "repeated": bool(attempt)}
+    return {"round": number, "model": name, "scenario": "Offline", **found}
 
 
 def _energy(runner: Runner, seconds: float) -> tuple[float | None, str | None]:

@@ -45,6 +45,18 @@ def test_codebook_and_scale_make_values_narrower(build):
     assert size.parameters == 1024
 
 
+def test_a_narrow_factor_does_not_make_a_float_weight_narrow(build):
+    nodes = [
+        helper.make_node("Cast", ["mask"], ["factor"], to=onnx.TensorProto.FLOAT),
+        helper.make_node("Mul", ["factor", "w"], ["masked"]),
+        helper.make_node("MatMul", ["x", "masked"], ["y"]),
+    ]
+    weight = np.random.default_rng(0).normal(size=(4, 6)).astype(np.float32)
+    size = sizes(build(nodes, {"mask": np.ones((4, 6), np.int8), "w": weight}, "y"))
+    assert size.bytes_encoded == 4 * 24
+    assert size.bytes_stored == 5 * 24
+
+
 def test_shared_weights_count_once(build):
     nodes = [helper.make_node("MatMul", ["x", "w"], ["h"]), helper.make_node("MatMul", ["h", "w"], ["y"])]
     assert sizes(build(nodes, {"w": np.ones((4, 4), np.float32)}, "y")).weights == 16

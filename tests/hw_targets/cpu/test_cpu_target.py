@@ -58,7 +58,7 @@ def test_a_model_that_cannot_run_is_a_target_error_with_the_reason(tiny, short, 
 
 def test_too_slow_is_a_target_error(tiny, monkeypatch, tmp_path):
     monkeypatch.setattr(target, "SETTINGS", {"quick": replace(SHORT, timeout_s=0.05)})
-    with pytest.raises(TargetError, match="did not end within 0.05 s"):
+    with pytest.raises(TargetError, match=r"did not end within 0\.05 s"):
         target.CpuTarget(ONE).measure(tiny, tiny, SAMPLES, "quick", tmp_path)
 
 

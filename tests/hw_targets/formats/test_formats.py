@@ -47,7 +47,7 @@ def test_negative_zero_counts_as_zero(name):
 @pytest.mark.parametrize("name", FORMATS)
 @pytest.mark.parametrize("bad", [np.array([[np.nan]]), np.array([[np.inf]]), np.zeros(3), np.array([["a"]])])
 def test_bad_matrices_are_refused(name, bad):
-    with pytest.raises(ValueError, match="NaN|shape|type"):
+    with pytest.raises(ValueError, match=r"NaN|shape|type"):
         FORMATS[name].encode(bad)
 
 
