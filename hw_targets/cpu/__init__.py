@@ -1,0 +1,1 @@
+"""The processor of this machine: ONNX Runtime, driven by MLPerf LoadGen."""

@@ -1,0 +1,117 @@
+"""The CPU target: what a user of ONNX Runtime on this machine would see."""
+
+from __future__ import annotations
+
+import platform
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+
+from hw_targets.cpu.child import run_job
+from hw_targets.cpu.findings import counted, layer_rows, timed
+from hw_targets.cpu.settings import SETTINGS, CpuOptions
+from hw_targets.graph import GraphError
+from hw_targets.target import Available, Effort, Measurement, Quantity, TargetError, Unavailable
+
+
+class CpuTarget:
+    """ONNX Runtime in float32, driven by MLPerf LoadGen in a process of its own."""
+
+    name = "cpu"
+
+    def __init__(self, options: CpuOptions | None = None) -> None:
+        self.options = options or CpuOptions()
+
+    def configuration(self) -> Mapping[str, Any]:
+        """Threads and optimisation level."""
+        return asdict(self.options)
+
+    def availability(self) -> Available | Unavailable:
+        """Available wherever ONNX Runtime and LoadGen can be imported."""
+        try:
+            import mlperf_loadgen  # noqa: F401
+            import onnxruntime
+        except ImportError as error:
+            return Unavailable(f"The CPU target needs onnxruntime and mlcommons-loadgen: {error}")
+        return Available(f"{processor_name()}, ONNX Runtime {onnxruntime.__version__}")
+
+    def numerics(self, model: onnx.ModelProto) -> onnx.ModelProto:
+        """The model itself: it runs here in the types it is stored in."""
+        return model
+
+    def measure(
+        self, model: onnx.ModelProto, dense: onnx.ModelProto, samples: np.ndarray, effort: Effort, workdir: Path
+    ) -> Measurement:
+        """Latency, throughput, memory, size, operations and energy; see `hw_targets.target.Target.measure`."""
+        if effort not in SETTINGS:
+            raise ValueError(f"There is no effort {effort!r}. Known: {', '.join(SETTINGS)}.")
+        settings = SETTINGS[effort]
+        if len(samples) == 0:
+            raise ValueError("Measuring needs at least one sample.")
+        with tempfile.TemporaryDirectory(prefix="openprune-models-") as folder:
+            job = self._job(model, dense, samples, Path(folder), workdir)
+            result = run_job({**job, "mode": "measure", "settings": asdict(settings)}, settings.timeout_s)
+            with_model = run_job({**job, "mode": "memory"}, settings.timeout_s)["peak_bytes"]
+            empty = run_job({**job, "mode": "memory", "entry": None}, settings.timeout_s)["peak_bytes"]
+        times = timed(result, self.availability_detail())
+        try:
+            counts, absent, traces, dense_traces = counted(model, dense, samples[:1], result)
+        except GraphError as error:
+            raise TargetError(f"The model runs, but its layers cannot be counted: {error}") from error
+        memory = Quantity(
+            float(max(with_model - empty, 0)),
+            "bytes",
+            "measured",
+            "peak resident memory of a process that runs the model, less that of an empty one",
+        )
+        return Measurement(
+            quantities={**times.quantities, "peak_memory_bytes": memory, **counts},
+            absent=absent,
+            samples=times.samples,
+            artifacts=tuple(
+                sorted(str(p.relative_to(workdir)) for p in (workdir / "loadgen").rglob("*") if p.is_file())
+            ),
+            noisy=times.noisy,
+            conditions={**self.configuration(), "effort": effort, "settings": asdict(settings), **times.conditions},
+            layers=layer_rows(traces, dense_traces),
+        )
+
+    def availability_detail(self) -> str:
+        """The device in words, for the source of what is measured.
+
+        Raises:
+            TargetError: the target is not available.
+        """
+        found = self.availability()
+        if isinstance(found, Unavailable):
+            raise TargetError(found.reason)
+        return found.detail
+
+    def _job(
+        self, model: onnx.ModelProto, dense: onnx.ModelProto, samples: np.ndarray, folder: Path, workdir: Path
+    ) -> dict[str, Any]:
+        onnx.save(model, folder / "entry.onnx")
+        onnx.save(dense, folder / "dense.onnx")
+        np.save(folder / "samples.npy", np.ascontiguousarray(samples))
+        return {
+            "entry": str(folder / "entry.onnx"),
+            "dense": str(folder / "dense.onnx"),
+            "samples": str(folder / "samples.npy"),
+            "options": asdict(self.options),
+            "logs": str((workdir / "loadgen").absolute()),
+        }
+
+
+def processor_name() -> str:
+    """The processor's model name."""
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        for line in info.read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.lower().startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()

@@ -1,0 +1,57 @@
+"""The targets, by name."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import fields
+from typing import Any
+
+from hw_targets.target import Target
+
+
+def _cpu(options: Mapping[str, Any]) -> Target:
+    from hw_targets.cpu.settings import CpuOptions
+    from hw_targets.cpu.target import CpuTarget
+
+    check_options("cpu", options, [field.name for field in fields(CpuOptions)])
+    return CpuTarget(CpuOptions(**options))
+
+
+TARGETS: Mapping[str, Callable[[Mapping[str, Any]], Target]] = {
+    "cpu": _cpu,
+}
+
+
+def target_names() -> list[str]:
+    """Names of all targets, whether this machine has them or not."""
+    return sorted(TARGETS)
+
+
+def make_target(name: str, options: Mapping[str, Any] | None = None) -> Target:
+    """Make the target `name`.
+
+    Raises:
+        ValueError: no such target, no such option, or an option out of range; names the nearest.
+    """
+    if name not in TARGETS:
+        raise ValueError(f"There is no target named {name!r}. {_nearest(name, TARGETS)}")
+    return TARGETS[name](options or {})
+
+
+def check_options(target: str, options: Mapping[str, Any], known: Iterable[str]) -> None:
+    """Refuse options that the target does not have.
+
+    Raises:
+        ValueError: names the nearest option.
+    """
+    known = list(known)
+    for option in options:
+        if option not in known:
+            raise ValueError(f"The target {target} has no option {option!r}. {_nearest(str(option), known)}")
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    known = sorted(known)
+    near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    return f"Did you mean {' or '.join(near)}?" if near else f"Known: {', '.join(known)}."

@@ -1,0 +1,242 @@
+"""What each layer does, from one run of the ONNX graph: the record that every simulator reads.
+
+The graph runs in ONNX Runtime, unoptimised, on real samples, with the inputs of the layers that
+multiply exposed as further outputs. EIE, PointAcc, roofline and memory models read `LayerTrace`
+and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import numpy as np
+import onnx
+
+from hw_targets.graph import ComputeNode, Graph, GraphError, Kind, compute_nodes, run_unoptimised
+
+
+@dataclass(frozen=True)
+class LayerTrace:
+    """One layer on `n` samples. All counts are for one sample.
+
+    Attributes:
+        name: of the layer, unique in the model.
+        kind: `conv`, `linear`, `lstm`, or `matmul` (two activations, no weights).
+        weight: float32 in the canonical layout of `hw_targets.graph.Weight`; None for `matmul`.
+        codebook, scale: where the weight came from a codebook or a quantised tensor.
+        inputs: float32 activations that meet the weight. Conv `[n, c_i, h, w]` (h = 1 in 1-D);
+            linear `[…, in]`; lstm `[steps, n, in + hidden]`, the input beside the state before
+            the step; matmul `[…, m, k]`.
+        second: the other factor of a `matmul`, `[…, k, n]`, else None.
+        output_shape: as the graph has it, with the samples.
+        samples: n.
+        stride, padding, dilation: of a convolution; padding is (top, left, bottom, right).
+        weight_bits: bits that one stored weight takes in the file (8 for int8, 32 for float32).
+    """
+
+    name: str
+    kind: Kind
+    weight: np.ndarray | None
+    inputs: np.ndarray
+    output_shape: tuple[int, ...]
+    samples: int
+    second: np.ndarray | None = None
+    codebook: np.ndarray | None = None
+    scale: np.ndarray | None = None
+    stride: tuple[int, int] = (1, 1)
+    padding: tuple[int, int, int, int] = (0, 0, 0, 0)
+    dilation: tuple[int, int] = (1, 1)
+    groups: int = 1
+    weight_bits: int = 32
+
+    @property
+    def positions(self) -> int:
+        """How often each weight is used for one sample: output pixels, rows or time steps."""
+        if self.kind == "conv":
+            return prod(self.output_shape[2:])
+        return prod(self.inputs.shape[:-1]) // self.samples
+
+    @property
+    def macs_dense(self) -> int:
+        """Multiply–accumulates by shape: weights × positions; padding is multiplied too."""
+        if self.weight is None:
+            return int(prod(self.output_shape) * self.inputs.shape[-1] // self.samples)
+        return self.weight.size * self.positions
+
+    @property
+    def macs_effective(self) -> int:
+        """Multiply–accumulates that skip zero weights: non-zero weights × positions.
+
+        What a machine with sparse weights and dense activations has to do. Equal to
+        `macs_dense` where there are no weights.
+        """
+        if self.weight is None:
+            return self.macs_dense
+        return int(np.count_nonzero(self.weight)) * self.positions
+
+    @property
+    def macs_nonzero(self) -> float:
+        """Multiply–accumulates whose both factors are non-zero, on average over the samples.
+
+        What a machine that skips zero activations as well (EIE) has to do; padding counts as zero.
+        """
+        active = self.inputs != 0
+        if self.weight is None:
+            assert self.second is not None
+            left = active.reshape(-1, *active.shape[-2:]).sum(1, dtype=np.int64)
+            second = self.second != 0
+            right = second.reshape(-1, *second.shape[-2:]).sum(2, dtype=np.int64)
+            return float((left * right).sum() / self.samples)  # over the inner dimension, batch by batch
+        if self.kind == "conv":
+            return self._conv_macs_nonzero(active)
+        uses = active.reshape(-1, active.shape[-1]).sum(0, dtype=np.int64)
+        return float(uses @ np.count_nonzero(self.weight, axis=0) / self.samples)
+
+    def _conv_macs_nonzero(self, active: np.ndarray) -> float:
+        assert self.weight is not None
+        top, left, bottom, right = self.padding
+        active = np.pad(active, ((0, 0), (0, 0), (top, bottom), (left, right)))
+        c_o, c_i, k_h, k_w = self.weight.shape
+        h_o, w_o = self.output_shape[-2:] if len(self.output_shape) == 4 else (1, self.output_shape[-1])
+        # Non-zero weights of each input channel and tap, over the output channels of its group.
+        grouped = (self.weight != 0).reshape(self.groups, c_o // self.groups, c_i, k_h, k_w)
+        taps = grouped.sum(1, dtype=np.int64).reshape(self.groups * c_i, k_h, k_w)
+        total = 0
+        for y in range(k_h):
+            for x in range(k_w):
+                y0, x0 = y * self.dilation[0], x * self.dilation[1]
+                rows = slice(y0, y0 + self.stride[0] * (h_o - 1) + 1, self.stride[0])
+                columns = slice(x0, x0 + self.stride[1] * (w_o - 1) + 1, self.stride[1])
+                total += int(active[:, :, rows, columns].sum((0, 2, 3), dtype=np.int64) @ taps[:, y, x])
+        return total / self.samples
+
+
+def trace(model: onnx.ModelProto, samples: np.ndarray) -> list[LayerTrace]:
+    """Run `model` on `samples` `[n, …]` and return its layers in the graph's order.
+
+    The model has one input. Memory grows with n times the activations of all layers.
+
+    Raises:
+        GraphError: a layer is not understood, or the runtime refused the model; says which.
+    """
+    if samples.ndim < 1 or len(samples) == 0:
+        raise ValueError("Tracing needs at least one sample.")
+    nodes = compute_nodes(model)
+    values = _activations(model, nodes, np.ascontiguousarray(samples))
+    return [_layer(node, values, len(samples)) for node in nodes]
+
+
+def _activations(model: onnx.ModelProto, nodes: list[ComputeNode], samples: np.ndarray) -> dict[str, np.ndarray]:
+    """All tensors that `nodes` read and write, by name."""
+    stored = {tensor.name for tensor in model.graph.initializer}
+    inputs = [value.name for value in model.graph.input if value.name not in stored]
+    if len(inputs) != 1:
+        raise GraphError(f"Tracing needs a model of one input; this one has {inputs}.")
+    wanted = {name for compute in nodes for name in (*compute.inputs, compute.node.output[0]) if name}
+    for compute in nodes:
+        if compute.kind == "lstm":
+            initial = compute.node.input[5] if len(compute.node.input) > 5 else ""
+            wanted.update(name for name in (initial,) if name)
+    constant = sorted(wanted & Graph(model).constant)
+    wanted.discard(inputs[0])
+    wanted.difference_update(constant)
+    exposed = onnx.ModelProto()
+    exposed.CopyFrom(model)
+    del exposed.graph.output[:]
+    names = sorted(wanted)
+    exposed.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
+    values = dict(zip(names, run_unoptimised(exposed, names, {inputs[0]: samples}), strict=True)) if names else {}
+    return {inputs[0]: samples, **values, **Graph(model).evaluate(constant)}
+
+
+def _layer(compute: ComputeNode, values: dict[str, np.ndarray], samples: int) -> LayerTrace:
+    inputs = values[compute.inputs[0]].astype(np.float32, copy=False)
+    output_shape = values[compute.node.output[0]].shape
+    if compute.kind == "matmul":
+        return _matmul(compute, values, output_shape, samples)
+    weight = compute.weight
+    assert weight is not None
+    geometry: dict[str, Any] = {}
+    if compute.kind == "conv":
+        flat = inputs.ndim == 3
+        inputs = inputs[:, :, None, :] if flat else inputs
+        geometry = _geometry(compute.attributes, flat, inputs.shape, weight.values.shape)
+    elif compute.kind == "lstm":
+        inputs = _with_state(compute, values)
+    elif compute.weight_on_left:
+        if not compute.attributes.get("transB", 0):
+            inputs = np.swapaxes(inputs, -1, -2)
+    elif compute.attributes.get("transA", 0):
+        inputs = inputs.T
+    return LayerTrace(
+        name=compute.name,
+        kind=compute.kind,
+        weight=weight.values,
+        inputs=inputs,
+        output_shape=output_shape,
+        samples=samples,
+        codebook=weight.codebook,
+        scale=weight.scale,
+        weight_bits=stored_bits(weight.stored_dtype),
+        **geometry,
+    )
+
+
+def _matmul(
+    compute: ComputeNode, values: dict[str, np.ndarray], output_shape: tuple[int, ...], samples: int
+) -> LayerTrace:
+    left, right = (values[name].astype(np.float32, copy=False) for name in compute.inputs)
+    left = left.T if compute.attributes.get("transA", 0) else left
+    right = right.T if compute.attributes.get("transB", 0) else right
+    left = left[None] if left.ndim == 1 else left
+    right = right[:, None] if right.ndim == 1 else right
+    batch = np.broadcast_shapes(left.shape[:-2], right.shape[:-2])
+    left = np.broadcast_to(left, (*batch, *left.shape[-2:]))
+    right = np.broadcast_to(right, (*batch, *right.shape[-2:]))
+    return LayerTrace(compute.name, "matmul", None, left, output_shape, samples, second=right)
+
+
+def _with_state(compute: ComputeNode, values: dict[str, np.ndarray]) -> np.ndarray:
+    """`[steps, n, in + hidden]`: each step's input beside the state that the step before left."""
+    x = values[compute.inputs[0]]
+    states = values[compute.node.output[0]][:, 0] if compute.node.output[0] else None
+    if states is None:
+        raise GraphError(f"LSTM {compute.name!r} does not give its states (output Y), so it cannot be traced.")
+    initial = compute.node.input[5] if len(compute.node.input) > 5 else ""
+    first = values[initial] if initial else np.zeros_like(states[:1])
+    return np.concatenate([x, np.concatenate([first, states[:-1]])], axis=2).astype(np.float32, copy=False)
+
+
+def _geometry(
+    attributes: Mapping[str, Any], flat: bool, inputs: tuple[int, ...], weight: tuple[int, ...]
+) -> dict[str, Any]:
+    """Stride, padding, dilation and groups in two dimensions; `auto_pad` as the operator defines it."""
+    dimensions = 1 if flat else 2
+    stride = tuple(attributes.get("strides", (1,) * dimensions))
+    dilation = tuple(attributes.get("dilations", (1,) * dimensions))
+    pads = tuple(attributes.get("pads", (0, 0) * dimensions))
+    if flat:
+        stride, dilation, pads = (1, *stride), (1, *dilation), (0, pads[0], 0, pads[1])
+    auto = attributes.get("auto_pad", b"NOTSET").decode()
+    if auto == "VALID":
+        pads = (0, 0, 0, 0)
+    elif auto.startswith("SAME"):
+        begin, end = [], []
+        for size, kernel, step, spread in zip(inputs[2:], weight[2:], stride, dilation, strict=True):
+            total = max((-(-size // step) - 1) * step + (kernel - 1) * spread + 1 - size, 0)
+            small, large = total // 2, total - total // 2
+            begin.append(small if auto == "SAME_UPPER" else large)
+            end.append(large if auto == "SAME_UPPER" else small)
+        pads = (*begin, *end)
+    return {"stride": stride, "padding": pads, "dilation": dilation, "groups": attributes.get("group", 1)}
+
+
+def stored_bits(data_type: int) -> int:
+    """Bits of one element of an ONNX data type."""
+    name = onnx.TensorProto.DataType.Name(data_type)
+    if name in ("INT4", "UINT4", "FLOAT4E2M1"):
+        return 4
+    return np.dtype(onnx.helper.tensor_dtype_to_np_dtype(data_type)).itemsize * 8
