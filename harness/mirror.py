@@ -75,7 +75,7 @@ def mirror(records: Iterable[Record], root: Path, tracking_uri: str | None = Non
                 made += 1
     except Timeout as error:
         raise MirrorError(f"Another process has held {root / '.mlflow.lock'} for {LOCK_TIMEOUT_S:.0f} s.") from error
-    except Exception as error:  # noqa: BLE001 - whatever fails inside MLflow must not cost a run its result
+    except Exception as error:  # whatever fails inside MLflow must not cost a run its result
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise MirrorError(
             f"MLflow at {uri} failed: {reason}. The records are safe; mirror them again once this is mended "
@@ -99,17 +99,36 @@ def ui_command(root: Path, port: int = 5000, tracking_uri: str | None = None) ->
     if uri.startswith(("http://", "https://", "databricks")):
         raise UsageError(f"The runs are on the server {uri}: open that address instead.")
     quiet = ["env", "MLFLOW_DISABLE_TELEMETRY=true"]
-    command = [*quiet, sys.executable, "-m", "mlflow", "ui", "--workers", "1", "--host", "127.0.0.1", "--port", str(port)]
+    command = [
+        *quiet,
+        sys.executable,
+        "-m",
+        "mlflow",
+        "ui",
+        "--workers",
+        "1",
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+    ]
     return [*command, "--backend-store-uri", uri, "--default-artifact-root", (root.resolve() / "mlartifacts").as_uri()]
 
 
 def metrics_of(record: Record) -> dict[str, float]:
     """Numbers by name, units in the names; an interval's bounds end in `_low` and `_high`."""
-    metrics = {"compress_time_s": record.compression.time_s, "samples_trained": float(record.compression.samples_trained)}
+    metrics = {
+        "compress_time_s": record.compression.time_s,
+        "samples_trained": float(record.compression.samples_trained),
+    }
     if record.quality:
         q = record.quality
         metrics |= {"accuracy": q.value, "accuracy_reference": q.reference, "accuracy_target": q.quality_target}
-        metrics |= {"accuracy_delta": q.delta, "accuracy_delta_low": q.delta_ci_low, "accuracy_delta_high": q.delta_ci_high}
+        metrics |= {
+            "accuracy_delta": q.delta,
+            "accuracy_delta_low": q.delta_ci_low,
+            "accuracy_delta_high": q.delta_ci_high,
+        }
     for name, item in record.quantities.items():
         bounds = {"": item.value, "_low": item.low, "_high": item.high}
         metrics |= {_key(name + ending): float(value) for ending, value in bounds.items() if value is not None}
@@ -194,7 +213,9 @@ def _parameters(record: Record) -> dict[str, str]:
 def _tags(record: Record) -> dict[str, str]:
     tags = {"submission": record.submission, "target": record.target, "verdict": record.verdict}
     tags |= {"task_version": str(record.task_version), "seed": str(record.seed), "effort": record.effort}
-    tags |= {key: _text(record.environment[key]) for key in ("commit", "machine_fingerprint") if key in record.environment}
+    tags |= {
+        key: _text(record.environment[key]) for key in ("commit", "machine_fingerprint") if key in record.environment
+    }
     tags |= {f"basis.{_key(name)}": f"{item.basis}: {item.source}" for name, item in record.quantities.items()}
     tags |= {f"absent.{_key(name)}": reason for name, reason in record.absent.items()}
     if record.noisy:

@@ -111,7 +111,15 @@ def summary_table(records: Sequence[Record]) -> Table:
         table.add_column(column)
     table.add_column("target")
     table.add_column("verdict")
-    for column in ("accuracy", "delta [95 % CI]", "weights removed", "compression", "p50 latency", "speed-up", "energy"):
+    for column in (
+        "accuracy",
+        "delta [95 % CI]",
+        "weights removed",
+        "compression",
+        "p50 latency",
+        "speed-up",
+        "energy",
+    ):
         table.add_column(column, justify="right")
     for record in records:
         cells = summary_cells(record)
