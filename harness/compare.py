@@ -260,7 +260,7 @@ def _refusals(pair: Pair) -> list[str]:
     by_reason: dict[str, list[str]] = {}
     for name, reason in pair.refused.items():
         by_reason.setdefault(reason, []).append(formatting.title(name))
-    return [f"Not compared on {pair.target}: {', '.join(names)}. {reason}" for reason, names in by_reason.items()]
+    return [f"Not compared on {pair.target}: {'; '.join(names)}. {reason}" for reason, names in by_reason.items()]
 
 
 def _tasks(keys: set[tuple[str, int]]) -> str:

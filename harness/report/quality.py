@@ -42,7 +42,9 @@ def accuracy_chart(entries: Sequence[Entry]) -> Chart | None:
             note = f"{kind} {100 * value:.2f} %"
             figure.add_vline(x=100 * value, line=line, annotation_text=note, annotation_position=side)
     style(figure, "top-1 accuracy, %" if judged[0][1].metric == "top1_accuracy" else judged[0][1].metric)
-    figure.update_layout(height=150 + 34 * len(judged), yaxis={"automargin": True, "showgrid": False})
+    ticks = {"tickvals": list(range(len(names))), "ticktext": names}
+    figure.update_yaxes(**ticks, range=[-0.6, len(names) - 0.4], showgrid=False)
+    figure.update_layout(height=150 + 34 * len(judged))
     return Chart(
         "Accuracy against the quality target",
         "Bars are paired 95 % intervals of the difference from the dense network on the same test samples. "

@@ -158,6 +158,7 @@ def test_entries_of_equal_names_stay_apart(make_record):
     records = [make_record("x" * 90, accuracy=value, machine=str(value)) for value in (0.90, 0.91, 0.92)]
     chart = accuracy_chart(entries_of(records))
     assert [(point.y[0], round(point.x[0], 6)) for point in chart.figure.data] == [(0, 92.0), (1, 91.0), (2, 90.0)]
+    assert len(chart.figure.layout.yaxis.ticktext) == 3
     seeds = [make_record("x" * 90, seed=seed) for seed in range(2)]
     assert [entry.label[-8:] for entry in entries_of(seeds)] == [", seed 0", ", seed 1"]
 
