@@ -1,23 +1,19 @@
 """Two records, or two submissions, side by side: ratios with intervals, and what must not be compared.
 
 A measured latency says something about an entry only beside another from the same machine, so
-across machine fingerprints it is refused and the rest is compared. Intervals of latency percentiles
-come from the raw samples by the bootstrap (Efron 1979); where only bounds are known, two intervals
-are combined by the square-and-add rule (Newcombe 1998, "Interval estimation for the difference
-between independent proportions"), on a logarithmic scale for ratios.
+across machine fingerprints it is refused and the rest is compared. Where the intervals come from
+is in `harness.intervals`.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from harness import formatting
+from harness.intervals import difference_spread, ratio_of_estimates, ratio_of_quantiles
 from harness.names import UnknownNameError, UsageError
 from harness.records import Record
 
@@ -27,7 +23,6 @@ if TYPE_CHECKING:
 PERCENTILES = {"latency_p50_ns": 0.5, "latency_p90_ns": 0.9, "latency_p99_ns": 0.99}
 MACHINE_BOUND = ("latency_", "throughput_samples", "energy_", "peak_memory")
 MORE_IS_BETTER = ("throughput", "speedup", "compression_ratio", "weights_removed")
-RESAMPLES = 2000
 SHORTEST_PREFIX = 4
 
 
@@ -173,20 +168,6 @@ def comparison_table(comparison: Comparison) -> Table:
     return table
 
 
-def bootstrap_quantile(samples: Sequence[float], p: float, generator: np.random.Generator) -> np.ndarray:
-    """Bootstrap replicates `[RESAMPLES]` of the p-quantile, without drawing the resamples.
-
-    The k-th smallest of a resample of n is the sample's quantile at a Beta(k, n + 1 - k) variate,
-    because resampling draws n uniforms and looks each up in the sorted sample. Samples count as
-    independent.
-    """
-    ordered = np.sort(np.asarray(samples, dtype=np.float64))
-    n = len(ordered)
-    k = min(n, max(1, math.ceil(p * n)))
-    places = (generator.beta(k, n + 1 - k, RESAMPLES) * n).astype(np.int64)
-    return ordered[np.minimum(places, n - 1)]
-
-
 def _newest(records: Sequence[Record], side: str) -> list[Record]:
     """The newest valid record of each task, target and seed."""
     if not records:
@@ -229,24 +210,15 @@ def _ratio(name: str, a: tuple[Record, ...], b: tuple[Record, ...]) -> Ratio:
 
 def _interval(
     name: str, sides: tuple[tuple[Record, ...], ...], values: list[float]
-) -> tuple[float | None, float | None]:
-    if name in PERCENTILES and all(record.samples.get("latency_ns") for side in sides for record in side):
-        generator = np.random.default_rng(0)
-        medians = [
-            np.median([bootstrap_quantile(r.samples["latency_ns"], PERCENTILES[name], generator) for r in side], axis=0)
-            for side in sides
-        ]
-        low, high = np.quantile(medians[1] / medians[0], (0.025, 0.975))
-        return float(low), float(high)
-    items = [record.quantities[name] for side in sides for record in side]
-    bounds = [(item.low, item.value, item.high) for item in items]
-    if len(items) != 2 or any(part is None or part <= 0 for bound in bounds for part in bound):
+) -> tuple[float, float] | tuple[None, None]:
+    a, b = sides
+    if name in PERCENTILES and all(record.samples.get("latency_ns") for record in (*a, *b)):
+        samples = [[record.samples["latency_ns"] for record in side] for side in sides]
+        return ratio_of_quantiles(samples[0], samples[1], PERCENTILES[name])
+    if len(a) > 1 or len(b) > 1:
         return None, None
-    (a_down, a_up), (b_down, b_up) = (
-        (math.log(value / low), math.log(high / value)) for low, value, high in bounds if low and high
-    )
-    ratio = values[1] / values[0]
-    return ratio * math.exp(-math.hypot(b_down, a_up)), ratio * math.exp(math.hypot(b_up, a_down))
+    spreads = [(item.value, item.low, item.high) for item in (a[0].quantities[name], b[0].quantities[name])]
+    return ratio_of_estimates(*spreads) or (None, None)
 
 
 def _accuracy(a: tuple[Record, ...], b: tuple[Record, ...]) -> Difference | None:
@@ -259,8 +231,9 @@ def _accuracy(a: tuple[Record, ...], b: tuple[Record, ...]) -> Difference | None
         middles.append(judged[(len(judged) - 1) // 2])
     left, right = middles
     delta = right.value - left.value
-    down = math.hypot(right.delta - right.delta_ci_low, left.delta_ci_high - left.delta)
-    up = math.hypot(right.delta_ci_high - right.delta, left.delta - left.delta_ci_low)
+    down, up = difference_spread(
+        (left.delta, left.delta_ci_low, left.delta_ci_high), (right.delta, right.delta_ci_low, right.delta_ci_high)
+    )
     return Difference(left.value, right.value, delta, delta - down, delta + up)
 
 
@@ -287,7 +260,7 @@ def _refusals(pair: Pair) -> list[str]:
     by_reason: dict[str, list[str]] = {}
     for name, reason in pair.refused.items():
         by_reason.setdefault(reason, []).append(formatting.title(name))
-    return [f"Not compared on {pair.target}: {', '.join(names)}. {reason}" for reason, names in by_reason.items()]
+    return [f"Not compared on {pair.target}: {'; '.join(names)}. {reason}" for reason, names in by_reason.items()]
 
 
 def _tasks(keys: set[tuple[str, int]]) -> str:

@@ -19,14 +19,15 @@ LADDERS: dict[str, tuple[tuple[float, str], ...]] = {
     "per_s": ((1, "/s"), (1e3, "k/s"), (1e6, "M/s"), (1e9, "G/s")),
 }
 UNITS = {"ns": "ns", "pj": "pj", "bytes": "bytes", "byte": "bytes", "b": "bytes", "samples/s": "per_s", "1/s": "per_s"}
-COUNTS = ("macs_dense", "macs_effective", "parameters")
+COUNTS = ("macs_dense", "macs_effective", "parameters", "weights_nonzero")
 TITLES = {
     "latency_p50_ns": "Latency, median",
     "latency_p90_ns": "Latency, 90th percentile",
     "latency_p99_ns": "Latency, 99th percentile",
     "throughput_samples_per_s": "Throughput",
     "peak_memory_bytes": "Peak memory",
-    "weights_bytes": "Weights, dense",
+    "weights_bytes": "Weights, as stored",
+    "weights_bytes_dense": "Weights, dense",
     "weights_encoded_bytes": "Weights, encoded",
     "weights_removed_fraction": "Weights removed",
     "compression_ratio": "Compression",

@@ -75,7 +75,7 @@ def mirror(records: Iterable[Record], root: Path, tracking_uri: str | None = Non
                 made += 1
     except Timeout as error:
         raise MirrorError(f"Another process has held {root / '.mlflow.lock'} for {LOCK_TIMEOUT_S:.0f} s.") from error
-    except Exception as error:
+    except Exception as error:  # whatever fails inside MLflow must not cost a run its result
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise MirrorError(
             f"MLflow at {uri} failed: {reason}. The records are safe; mirror them again once this is mended "

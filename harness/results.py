@@ -149,9 +149,11 @@ def summary_cells(record: Record) -> dict[str, str]:
         "energy": "energy_per_inference_pj",
     }
     for column, name in columns.items():
-        cells[column] = formatting.quantity(name, record.quantities.get(name))
-    if record.noisy and "latency_p50_ns" in record.quantities:
-        cells["p50 latency"] += " (noisy)"
+        item = record.quantities.get(name)
+        cells[column] = formatting.quantity(name, item)
+        if item and column in ("p50 latency", "energy"):
+            doubts = [*([] if item.basis == "measured" else [item.basis]), *(["noisy"] if record.noisy else [])]
+            cells[column] += f" ({', '.join(doubts)})" if doubts else ""
     return cells
 
 

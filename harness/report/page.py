@@ -21,7 +21,10 @@ from typing import Any
 from harness import formatting
 from harness.names import UsageError
 from harness.records import Record, to_json
-from harness.report import figures
+from harness.report.chart import entries_of
+from harness.report.latency import latency_charts
+from harness.report.layers import layer_chart
+from harness.report.quality import accuracy_chart, tradeoff_charts
 from harness.results import summary_cells
 
 LAYER_CHARTS = 6
@@ -103,14 +106,14 @@ def safe_json(text: str) -> str:
 
 
 def _plots(records: Sequence[Record]) -> list[Plot]:
-    entries = figures.entries_of(records)
+    entries = entries_of(records)
     layered = {f"{entry.record.submission} {entry.record.layers}": entry for entry in reversed(entries)}
     shown = list(reversed(layered.values()))[:LAYER_CHARTS]
     charts = [
-        figures.accuracy_chart(entries),
-        *figures.tradeoff_charts(entries),
-        *figures.latency_charts(entries),
-        *(figures.layer_chart(entry) for entry in shown),
+        accuracy_chart(entries),
+        *tradeoff_charts(entries),
+        *latency_charts(entries),
+        *(layer_chart(entry) for entry in shown),
     ]
     return [
         Plot(chart.title, chart.note, safe_json(chart.figure.to_json()), int(chart.figure.layout.height))

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.compare import bootstrap_quantile, compare, comparison_table, select
+from harness.compare import compare, comparison_table, select
+from harness.intervals import bootstrap_quantile
 from harness.names import UnknownNameError, UsageError
 from harness.results import print_table
 from hw_targets.target import Quantity
@@ -104,7 +105,7 @@ def test_what_does_not_belong_together_is_refused(make_record, changes, message)
 
 def test_empty_and_invalid_sides_are_refused(make_record):
     good, bad = make_record(), [make_record("bad", verdict="invalid", seed=seed) for seed in (0, 1)]
-    with pytest.raises(UsageError, match="first side .* empty"):
+    with pytest.raises(UsageError, match=r"first side .* empty"):
         compare([], [good])
     with pytest.raises(UsageError, match="bad has no valid record"):
         compare([good], bad)

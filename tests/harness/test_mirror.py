@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import logging
 import shutil
@@ -160,7 +161,7 @@ def test_the_address_can_be_chosen(tmp_path, monkeypatch):
 def test_the_pages_are_for_this_machine_alone(tmp_path):
     command = ui_command(tmp_path, port=5005)
     assert command[:2] == ["env", "MLFLOW_DISABLE_TELEMETRY=true"] and "mlflow" in command
-    options = dict(zip(command, command[1:], strict=False))
+    options = dict(itertools.pairwise(command))
     assert options["--host"] == "127.0.0.1" and options["--port"] == "5005" and options["--workers"] == "1"
     assert options["--backend-store-uri"] == f"sqlite:///{tmp_path}/mlflow.db"
 

@@ -15,8 +15,12 @@ from plotly.offline import get_plotlyjs
 
 from harness.names import UsageError
 from harness.records import Failure
-from harness.report import figures, write_report
+from harness.report import write_report
+from harness.report.chart import entries_of
+from harness.report.latency import latency_charts
+from harness.report.layers import layer_sparsity
 from harness.report.page import command_line, render, safe_json
+from harness.report.quality import accuracy_chart, pareto_front
 
 ATTACK = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'{{ 7 * 7 }}<a href='javascript:alert(3)'>"
 
@@ -143,23 +147,32 @@ def test_records_without_figures_still_make_a_page(make_record):
 
 def test_latency_curves_are_the_samples_quantiles(make_record):
     record = make_record(queries=101)
-    (chart,) = figures.latency_charts(figures.entries_of([record]))
+    (chart,) = latency_charts(entries_of([record]))
     dense, entry = chart.figure.data
     ordered = sorted(record.samples["latency_ns"])
     assert dense.name == "dense" and [1e3 * x for x in entry.x] == pytest.approx(ordered)
     assert list(entry.y)[50] == pytest.approx(50)
 
 
+def test_entries_of_equal_names_stay_apart(make_record):
+    records = [make_record("x" * 90, accuracy=value, machine=str(value)) for value in (0.90, 0.91, 0.92)]
+    chart = accuracy_chart(entries_of(records))
+    assert [(point.y[0], round(point.x[0], 6)) for point in chart.figure.data] == [(0, 92.0), (1, 91.0), (2, 90.0)]
+    assert len(chart.figure.layout.yaxis.ticktext) == 3
+    seeds = [make_record("x" * 90, seed=seed) for seed in range(2)]
+    assert [entry.label[-8:] for entry in entries_of(seeds)] == [", seed 0", ", seed 1"]
+
+
 def test_layer_columns_of_different_targets():
-    assert figures.layer_sparsity({"sparsity": 0.25}) == 0.25
-    assert figures.layer_sparsity({"weights": 100, "nonzeros": 25}) == 0.75
-    assert figures.layer_sparsity({"weights": 0, "nonzeros": 0}) is None
-    assert figures.layer_sparsity({"sparsity": "a lot", "weights": True}) is None
+    assert layer_sparsity({"sparsity": 0.25}) == 0.25
+    assert layer_sparsity({"weights": 100, "nonzeros": 25}) == 0.75
+    assert layer_sparsity({"weights": 0, "nonzeros": 0}) is None
+    assert layer_sparsity({"sparsity": "a lot", "weights": True}) is None
 
 
 @given(st.lists(st.tuples(st.integers(0, 20), st.integers(0, 20)), min_size=1))
 def test_no_point_beats_the_front_and_every_other_is_beaten(points):
-    front = figures.pareto_front(points)
+    front = pareto_front(points)
     for cost, value in points:
         assert any(c <= cost and v >= value for c, v in front)
     for cost, value in front:

@@ -81,7 +81,7 @@ def test_the_table_is_plain_text_where_there_is_no_terminal(make_record):
     assert "\x1b" not in text and "…" not in text
     assert "[red]bold[/red]" in text, "a submission's name is text and no markup"
     assert "91.87 %" in text and "-0.38 pp [-0.69, -0.07]" in text and "70.0 %" in text
-    assert "24.4 µs" in text and "13.9 µJ" in text and "3.10×" in text
+    assert "24.4 µs (simulated)" in text and "13.9 µJ (simulated)" in text and "3.10×" in text
     assert "(noisy)" in text and "invalid: quality_target" in text
     assert all(len(line) == len(text.splitlines()[1]) for line in text.splitlines()[1:])
 
