@@ -12,7 +12,9 @@ from harness.cli.reading import add_filters, add_store_argument, filtered, recor
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     names = parser.add_argument("names", nargs="*", metavar="NAME", help="submissions or record ids (default: all)")
     completes_with(names, submission_names)
-    parser.add_argument("-o", "--output", type=Path, metavar="PATH", help="where to (default: report.html in the store)")
+    parser.add_argument(
+        "-o", "--output", type=Path, metavar="PATH", help="where to (default: report.html in the store)"
+    )
     add_filters(parser)
     add_store_argument(parser)
 

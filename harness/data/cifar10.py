@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import sys
 import tarfile
 import zlib
@@ -83,7 +82,7 @@ def _accept(file: Path, source: Source) -> None:
             aside = folder() / (name + ".part")
             with aside.open("wb") as out:
                 np.save(out, array)
-            os.replace(aside, folder() / name)
+            aside.replace(folder() / name)
 
 
 def _read(where: Path) -> tuple[Images, Images]:

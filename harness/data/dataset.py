@@ -43,8 +43,8 @@ def content_hash(*parts: Images) -> str:
     digest = hashlib.sha256()
     for part in parts:
         digest.update(repr(part.images.shape).encode())
-        digest.update(np.ascontiguousarray(part.images))
-        digest.update(np.ascontiguousarray(part.labels))
+        digest.update(np.ascontiguousarray(part.images).data)
+        digest.update(np.ascontiguousarray(part.labels).data)
     return digest.hexdigest()
 
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import http.client
-import os
 import shutil
 import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,16 +60,17 @@ class HttpSource:
             resumed = have and response.status == 206
             length = response.headers.get("Content-Length")
             total = int(length) + (have if resumed else 0) if length else None
-            with part.open("ab" if resumed else "wb") as out, progress_bar(
-                f"Downloading {self.filename}", total, unit="bytes"
-            ) as advance:
+            with (
+                part.open("ab" if resumed else "wb") as out,
+                progress_bar(f"Downloading {self.filename}", total, unit="bytes") as advance,
+            ):
                 advance(have if resumed else 0)
                 while chunk := response.read(CHUNK_BYTES):
                     out.write(chunk)
                     advance(len(chunk))
         if total is not None and part.stat().st_size < total:
             raise OSError(f"{self.url} broke off at {part.stat().st_size} of {total} bytes")
-        os.replace(part, target)
+        part.replace(target)
         return target
 
     def __str__(self) -> str:
@@ -107,7 +107,7 @@ class NpmSource:
             last = (done.stderr.strip() or "no message").splitlines()[-1]
             shutil.rmtree(scratch, ignore_errors=True)
             raise OSError(f"npm pack failed: {last}")
-        os.replace(packed, target)
+        packed.replace(target)
         shutil.rmtree(scratch, ignore_errors=True)
         return target
 
@@ -119,7 +119,7 @@ Source = HttpSource | NpmSource
 
 
 @contextmanager
-def locked(folder: Path):
+def locked(folder: Path) -> Iterator[None]:
     """Hold `folder` for this process alone; a second process waits here."""
     try:
         folder.mkdir(parents=True, exist_ok=True)

