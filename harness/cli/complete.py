@@ -36,7 +36,7 @@ OVERRIDES: dict[str, Callable[..., list[str]]] = {
     "submission": submission_names,
     "targets": target_names,
     "effort": lambda **_: ["quick", "standard", "official"],
-    **{key: _nothing for key in ("seed", "repeats", "submission_dir", "params", "target")},
+    **dict.fromkeys(("seed", "repeats", "submission_dir", "params", "target"), _nothing),
 }
 
 

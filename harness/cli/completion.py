@@ -16,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(args: argparse.Namespace) -> int:
-    import argcomplete
+    from argcomplete import shell_integration
 
-    print(argcomplete.shellcode(["openprune"], shell=args.shell))
+    print(shell_integration.shellcode(["openprune"], shell=args.shell))
     return 0

@@ -44,7 +44,7 @@ def create(name: str, template: Path, into: Path) -> Path:
     """
     if not (name.isascii() and name.isidentifier()) or keyword.iskeyword(name) or name.startswith("_"):
         raise UsageError(
-            f"{name!r} cannot name an entry: use letters, digits and underscores, a letter first, and no Python keyword."
+            f"{name!r} cannot name an entry: use letters, digits and underscores, a letter first; no Python keyword."
         )
     folder = into / name
     if folder.exists() or folder.is_symlink():
@@ -53,7 +53,7 @@ def create(name: str, template: Path, into: Path) -> Path:
     aside = into / f".{name}.{os.getpid()}.part"
     try:
         shutil.copytree(template, aside, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
-        os.rename(aside, folder)
+        aside.rename(folder)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
     return folder

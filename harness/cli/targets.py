@@ -30,6 +30,6 @@ def describe_targets() -> list[dict[str, Any]]:
     rows = []
     for name in target_names():
         state = make_target(name, {}).availability()
-        ready = isinstance(state, Available)
-        rows.append({"name": name, "available": ready, "detail": state.detail if ready else state.reason})
+        detail = state.detail if isinstance(state, Available) else state.reason
+        rows.append({"name": name, "available": isinstance(state, Available), "detail": detail})
     return rows

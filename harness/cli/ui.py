@@ -36,7 +36,7 @@ def execute(args: argparse.Namespace) -> int:
             raise UsageError(
                 f"Port {args.port} cannot be used ({error.strerror}); try another: --port {args.port % 65535 + 1}"
             ) from error
-    command = [*ui_command(store_root(args)), "--port", str(args.port)]
+    command = ui_command(store_root(args), args.port)
     note(f"Starting at http://127.0.0.1:{args.port} (end it with Ctrl-C).")
     try:
         return subprocess.call(command, env={**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"})

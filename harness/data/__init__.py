@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from harness.names import pick
+
+if TYPE_CHECKING:
+    from harness.data.dataset import ImageDataset
 
 
 def data_root() -> Path:
@@ -18,8 +22,8 @@ def data_root() -> Path:
     return Path(cache).expanduser() / "openprune"
 
 
-def load_dataset(name: str, *, fetch: bool = True):
-    """Load data set `name` into memory (see `harness.data.dataset.ImageDataset`).
+def load_dataset(name: str, *, fetch: bool = True) -> ImageDataset:
+    """Load data set `name` into memory.
 
     Args:
         fetch: get it from its sources where it is not there yet.
@@ -47,7 +51,7 @@ def is_present(name: str) -> bool:
     return pick("data set", name, {"cifar10": cifar10.is_present})()
 
 
-def _loaders() -> dict[str, Callable]:
+def _loaders() -> dict[str, Callable[..., ImageDataset]]:
     from harness.data import cifar10
 
     return {"cifar10": cifar10.load}

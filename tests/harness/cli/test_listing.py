@@ -100,7 +100,7 @@ def test_the_ui_refuses_a_port_in_use(tmp_path: Path, monkeypatch: pytest.Monkey
     import types
 
     fake: Any = types.ModuleType("harness.mirror")
-    fake.ui_command = lambda root: ["mlflow-ui", str(root)]
+    fake.ui_command = lambda root, port: ["mlflow-ui", str(root), str(port)]
     monkeypatch.setitem(sys.modules, "harness.mirror", fake)
     called: list[list[str]] = []
     monkeypatch.setattr(subprocess, "call", lambda command, env: called.append(command) or 0)
@@ -111,5 +111,5 @@ def test_the_ui_refuses_a_port_in_use(tmp_path: Path, monkeypatch: pytest.Monkey
         assert main(["ui", "--port", str(port)]) == 2
     assert "cannot be used" in capsys.readouterr().err
     assert main(["ui", "--port", str(port), "--store", str(tmp_path)]) == 0
-    assert called == [["mlflow-ui", str(tmp_path), "--port", str(port)]]
+    assert called == [["mlflow-ui", str(tmp_path), str(port)]]
     assert main(["ui", "--port", "70000"]) == 2

@@ -66,7 +66,7 @@ def test_overrides_may_stand_around_options(monkeypatch: pytest.MonkeyPatch, wor
     ("words", "expected"),
     [
         (["tsks"], "Did you mean tasks"),
-        (["sumbissions"], "Did you mean submissions"),
+        (["submissns"], "Did you mean submissions"),
         (["tasks", "--josn"], "nrecognized arguments: --josn"),
         (["tasks", "destroy"], "invalid choice: 'destroy'"),
         (["tasks", "show"], "Which task?"),

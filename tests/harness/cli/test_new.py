@@ -47,7 +47,7 @@ def test_a_copy_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Mo
     def fail(*unused: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("os.rename", fail)
+    monkeypatch.setattr(Path, "rename", fail)
     with pytest.raises(OSError, match="No space left"):
         create("mine", tmp_path / "template", tmp_path / "into")
     assert list((tmp_path / "into").iterdir()) == []

@@ -129,19 +129,19 @@ def test_a_killed_download_leaves_nothing_that_looks_finished(cache: Path, site,
 
 
 def test_killed_between_two_files_it_starts_over(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    replace, calls = os.replace, []
+    replace, calls = Path.replace, []
 
-    def replace_twice(*names: Path) -> None:
-        calls.append(names)
+    def replace_twice(path: Path, target: Path) -> Path:
+        calls.append(path)
         if len(calls) == 3:
             raise KeyboardInterrupt
-        replace(*names)
+        return replace(path, target)
 
-    monkeypatch.setattr(os, "replace", replace_twice)
+    monkeypatch.setattr(Path, "replace", replace_twice)
     with pytest.raises(KeyboardInterrupt):
         load_dataset("cifar10")
     assert not is_present("cifar10")
-    monkeypatch.setattr(os, "replace", replace)
+    monkeypatch.setattr(Path, "replace", replace)
     assert len(load_dataset("cifar10").train) == 36
 
 

@@ -74,9 +74,7 @@ def test_without_any_source_the_message_says_which_file_to_put_where(
 def test_npm_is_asked_to_pack_and_a_failure_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fake = tmp_path / "bin" / "npm"
     fake.parent.mkdir()
-    fake.write_text(
-        '#!/bin/sh\n[ "$1 $2 $3" = "pack --silent --pack-destination" ] && printf x > "$4/demo-1.0.0.tgz"\n'
-    )
+    fake.write_text('#!/bin/sh\n[ "$1 $3" = "pack --pack-destination" ] && printf x > "$4/demo-1.0.0.tgz"\n')
     fake.chmod(0o755)
     monkeypatch.setenv("PATH", f"{fake.parent}:/usr/bin:/bin")
     source = NpmSource("demo@1.0.0", "demo-1.0.0.tgz", 1)
