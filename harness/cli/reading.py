@@ -32,13 +32,7 @@ def store_root(args: argparse.Namespace) -> Path:
 
 def add_filters(parser: argparse.ArgumentParser) -> None:
     for name, completer in FILTERS.items():
-<<<<<<< HEAD
-        option = parser.add_argument(
-            f"--{name}", action="append", metavar="NAME", help=f"only this {name} (repeatable)"
-        )
-=======
         option = parser.add_argument(f"--{name}", action="append", metavar="NAME", help=f"only this {name}; repeatable")
->>>>>>> cli
         completes_with(option, completer)
 
 
