@@ -76,7 +76,7 @@ $(VENV)/.installed: $(VENV)/.made pyproject.toml constraints.txt
 	@touch $@
 
 $(VENV)/.installed-test: $(VENV)/.installed
-	$(PIP) -q -e '.[test,lint]'
+	$(PIP) -q -e '.[test]'
 	@touch $@
 
 $(VENV)/.installed-lint: $(VENV)/.installed

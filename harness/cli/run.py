@@ -7,6 +7,7 @@ import sys
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from harness.cli.complete import completes_with, override_completer
 from harness.names import UsageError
 from hw_targets.target import Effort
 
@@ -20,9 +21,10 @@ EXIT_CODES = {"valid": 0, "invalid": 1, "error": 3}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
+    overrides = parser.add_argument(
         "overrides", nargs="*", metavar="key=value", help="submission=magnitude 'targets=[cpu]' seed=1 …"
     )
+    completes_with(overrides, override_completer)
     parser.add_argument("-m", "--multirun", action="store_true", help="one run for each value in comma-separated lists")
     parser.add_argument(
         "--repeat", type=int, metavar="N", help="have N measurements in all, those in the store included"

@@ -6,13 +6,17 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from harness.cli.complete import completes_with, override_completer
 from harness.names import UsageError
 
 HELP = "train a task's reference network"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("overrides", nargs="*", metavar="key=value", help="task=cifar10_resnet20 seed=1 compile=true …")
+    overrides = parser.add_argument(
+        "overrides", nargs="*", metavar="key=value", help="task=cifar10_resnet20 seed=1 compile=true …"
+    )
+    completes_with(overrides, override_completer)
 
 
 def execute(args: argparse.Namespace) -> int:

@@ -16,17 +16,20 @@ from onnx import TensorProto, numpy_helper
 from harness.names import pick
 from harness.run.rules import RuleBroken
 from harness.tasks.task import InputContract
+from hw_targets.graph import GraphError
+from hw_targets.weights import sizes
 
 MIN_OPSET, MAX_OPSET = 13, 23
 STANDARD_DOMAINS = ("", "ai.onnx")
 
+# Integer layers come as QuantizeLinear–DequantizeLinear pairs, which every target can read.
 # By kind, so that a reader sees what a network may be made of. No control flow (If, Loop, Scan), no
 # randomness, no strings, no sequences, no optional values, no operators of a runtime's own domain.
 ALLOWED_OPERATORS = frozenset(
     """
-    Conv ConvInteger ConvTranspose QLinearConv MatMul MatMulInteger QLinearMatMul Gemm LSTM GRU Einsum
+    Conv MatMul Gemm LSTM
     BatchNormalization LayerNormalization GroupNormalization InstanceNormalization LpNormalization
-    QuantizeLinear DequantizeLinear DynamicQuantizeLinear
+    QuantizeLinear DequantizeLinear
     AveragePool MaxPool LpPool GlobalAveragePool GlobalMaxPool GlobalLpPool
     Relu LeakyRelu PRelu Elu Celu Selu Gelu Mish HardSigmoid HardSwish Sigmoid Tanh Softplus Softsign
     ThresholdedRelu Softmax LogSoftmax Clip Erf
@@ -48,7 +51,7 @@ def admit(file: Path, contract: InputContract, *, limit_bytes: int) -> onnx.Mode
     Raises:
         RuleBroken: with one of the rules `file_too_large`, `unreadable_model`, `external_data`,
             `foreign_code`, `operator_not_allowed`, `opset_not_supported`, `invalid_graph`,
-            `wrong_input`, `wrong_output`, `not_finite`.
+            `wrong_input`, `wrong_output`, `not_finite`, `not_countable`.
     """
     size = file.stat().st_size
     if size > limit_bytes:
@@ -62,6 +65,7 @@ def admit(file: Path, contract: InputContract, *, limit_bytes: int) -> onnx.Mode
     inferred = _check_graph(model)
     _check_interface(inferred, contract)
     _check_finite(model)
+    _check_countable(model)
     return model
 
 
@@ -157,6 +161,14 @@ def _check_finite(model: onnx.ModelProto) -> None:
         bad = int(np.size(values) - np.sum(np.isfinite(values))) if values.dtype.kind == "f" else 0
         if bad and not _is_mask_constant(values):
             raise RuleBroken("not_finite", f"{bad} values of {tensor.name or 'a constant'!r} are NaN or infinite.")
+
+
+def _check_countable(model: onnx.ModelProto) -> None:
+    """The layers' weights must be found, or sizes and operations could not be counted."""
+    try:
+        sizes(model)
+    except GraphError as error:
+        raise RuleBroken("not_countable", f"The model's weights cannot be counted: {error}") from error
 
 
 def _is_mask_constant(values: np.ndarray) -> bool:

@@ -103,9 +103,9 @@ class WorkerContext:
 
     def latency(self, model: nn.Module, target: str = "cpu") -> float:
         from harness.run.export import export_onnx
-        from hw_targets.registry import make_target
+        from hw_targets.registry import quick_latency_ns
 
         training = model.training
         exported = export_onnx(model, self.data.sample)
         model.train(training)
-        return make_target(target, {}).median_latency_ns(exported, self.data.sample[:1].numpy())
+        return quick_latency_ns(target, exported, self.data.sample[:1].numpy())
