@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import gzip
 import hashlib
+import json
 import os
 import shlex
 from collections.abc import Sequence
@@ -94,6 +95,7 @@ def command_line(record: Record, targets: Sequence[str] | None = None) -> str:
         f"submission={record.submission}",
         f"targets=[{','.join(targets or [record.target])}]",
     ]
+    words += [f"params.{name}={json.dumps(value)}" for name, value in record.parameters.items()]
     words += [f"seed={record.seed}", f"effort={record.effort}"]
     return shlex.join(["openprune", "run", *words])
 

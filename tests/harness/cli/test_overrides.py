@@ -1,0 +1,41 @@
+"""Overrides: a typo in any place gets the nearest names before anything runs."""
+
+from __future__ import annotations
+
+import pytest
+
+from harness.cli.overrides import check_overrides
+from harness.names import UsageError
+
+CHOICES = {
+    "task": lambda: ["cifar10_resnet20"],
+    "submission": lambda: ["dense", "magnitude"],
+    "targets": lambda: ["cpu", "eie"],
+}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("submision=dense", "Did you mean submission"),
+        ("submission=magnitud", "Did you mean magnitude"),
+        ("submission=dense,magnitud", "Did you mean magnitude"),
+        ("task=cifar10_resnet2", "Did you mean cifar10_resnet20"),
+        ("targets=[cpu,eei]", "Did you mean eie"),
+        ("targets=[cpu],[cpv]", "Did you mean cpu"),
+        ("targets=cpu", r"targets is a list: write 'targets=\[cpu\]'"),
+        ("task.recipe.epohcs=3", "key in task.recipe named 'epohcs'. Did you mean epochs"),
+        ("dense", "write key=value"),
+        ("seed=[1", "cannot be parsed"),
+    ],
+)
+def test_typos(text, message):
+    with pytest.raises(UsageError, match=message):
+        check_overrides([text], "run", CHOICES)
+
+
+def test_good_overrides_pass_as_hydra_wants_them():
+    good = ["submission=dense,magnitude", "targets=[cpu]", "task.recipe.epochs=3", "seed=0,1", "hydra/launcher=joblib"]
+    assert check_overrides(good, "run", CHOICES) == good
+    opened = ["++params.sparsity=0.5", "++target.cpu.intra_threads=1"]
+    assert check_overrides([text[2:] for text in opened], "run", CHOICES) == opened
