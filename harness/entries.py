@@ -72,10 +72,17 @@ def load_entry(
         raise UsageError(f"{file} is not valid YAML: {error}") from error
     if not isinstance(defaults, dict):
         raise UsageError(f"{file} must hold `name: value` lines.")
-    for key in overrides or {}:
+    return Entry(name, folder, _merged(f"parameter of {name}", defaults, overrides or {}))
+
+
+def _merged(what: str, defaults: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(defaults)
+    for key, value in overrides.items():
         if key not in defaults:
-            raise UnknownNameError(f"parameter of {name}", key, defaults)
-    return Entry(name, folder, {**defaults, **(overrides or {})})
+            raise UnknownNameError(what, key, defaults)
+        nested = isinstance(value, Mapping) and isinstance(defaults[key], Mapping)
+        merged[key] = _merged(f"{what} under {key}", defaults[key], value) if nested else value
+    return merged
 
 
 def hash_sources(roots: Iterable[Path]) -> str:

@@ -162,7 +162,7 @@ def _judged(
 
 
 def _load(conditions: Any) -> dict[str, Any]:
-    """What the issue of a comparison asks of the environment: threads and load."""
+    """Threads and load of the measurement belong to the environment as well."""
     return {name: conditions[name] for name in ("threads", "load") if name in conditions}
 
 

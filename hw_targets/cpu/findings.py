@@ -62,9 +62,11 @@ def timed(result: Mapping[str, Any], device: str) -> Timed:
         "rounds": len(medians["entry"]),
         "queries": int(every["entry"].size),
         "latency_samples_kept": min(int(every["entry"].size), SAMPLES_KEPT),
-        "other_processes_share_of_cores": result["other_load"],
+        "load": {
+            "other_processes_share_of_cores": result["other_load"],
+            "load_average_before": list(result["load_average_before"]),
+        },
         "offline_runs_repeated": sum(each.get("repeated", False) for each in rounds),
-        "load_average_before": list(result["load_average_before"]),
         "spread_of_round_medians": spread,
         "loadgen_p50_ns": _by_round(rounds, "entry", "SingleStream", "loadgen_p50_ns"),
         "loadgen_p90_ns": _by_round(rounds, "entry", "SingleStream", "loadgen_p90_ns"),

@@ -77,7 +77,13 @@ class CpuTarget:
                 sorted(str(p.relative_to(workdir)) for p in (workdir / "loadgen").rglob("*") if p.is_file())
             ),
             noisy=times.noisy,
-            conditions={**self.configuration(), "effort": effort, "settings": asdict(settings), **times.conditions},
+            conditions={
+                **self.configuration(),
+                "threads": self.options.intra_threads,
+                "effort": effort,
+                "settings": asdict(settings),
+                **times.conditions,
+            },
             layers=layer_rows(traces, dense_traces),
         )
 

@@ -37,6 +37,10 @@ def test_overrides_are_merged_and_checked(folder):
     assert load_entry("mine", {"epochs": 1}, folder).parameters == {"sparsity": 0.5, "epochs": 1}
     with pytest.raises(UnknownNameError, match="sparsity"):
         load_entry("mine", {"sparsty": 1}, folder)
+    (folder / "mine" / "config.yaml").write_text("tune: {rate: 0.1, epochs: 3}\n")
+    assert load_entry("mine", {"tune": {"rate": 0.2}}, folder).parameters == {"tune": {"rate": 0.2, "epochs": 3}}
+    with pytest.raises(UnknownNameError, match="under tune named 'rat'. Did you mean rate"):
+        load_entry("mine", {"tune": {"rat": 0.2}}, folder)
     (folder / "mine" / "config.yaml").write_text("a: [1")
     with pytest.raises(UsageError, match="not valid YAML"):
         load_entry("mine", {}, folder)

@@ -67,7 +67,10 @@ def test_a_page_says_what_the_record_says(make_record, tmp_path):
         assert name in page.text and item.source in page.text and item.basis in page.text
     for name, reason in record.absent.items():
         assert name in page.text and reason in page.text
-    assert "openprune run task=cifar10_resnet20 'submission=häuser_prune' 'targets=[cpu]' seed=0" in page.text
+    command = page.text[
+        page.text.index("openprune run task=cifar10_resnet20 'submission=häuser_prune' 'targets=[cpu]'") :
+    ]
+    assert "params.recovery.learning_rate=0.01 seed=0 effort=standard" in command
     assert record.environment["commit"] in page.text and "recovery" in page.text
     titles = ("Accuracy against the quality target", "Latency on cpu", "layer by layer")
     assert all(title in page.text for title in titles) and len(page.figures) == 3
