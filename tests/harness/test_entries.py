@@ -39,7 +39,7 @@ def test_overrides_are_merged_and_checked(folder):
         load_entry("mine", {"sparsty": 1}, folder)
     (folder / "mine" / "config.yaml").write_text("tune: {rate: 0.1, epochs: 3}\n")
     assert load_entry("mine", {"tune": {"rate": 0.2}}, folder).parameters == {"tune": {"rate": 0.2, "epochs": 3}}
-    with pytest.raises(UnknownNameError, match="under tune named 'rat'. Did you mean rate"):
+    with pytest.raises(UnknownNameError, match=r"under tune named 'rat'\. Did you mean rate"):
         load_entry("mine", {"tune": {"rat": 0.2}}, folder)
     (folder / "mine" / "config.yaml").write_text("a: [1")
     with pytest.raises(UsageError, match="not valid YAML"):

@@ -190,6 +190,7 @@ def test_safe_json_is_equal_json_without_angle_brackets(value):
 
 
 def test_the_command_line_is_quoted(make_record):
-    assert command_line(make_record("x; rm -rf ~")) == (
-        "openprune run task=cifar10_resnet20 'submission=x; rm -rf ~' 'targets=[cpu]' seed=0 effort=standard"
+    assert command_line(make_record("x; rm -rf ~", parameters={"mode": "a b"})) == (
+        "openprune run task=cifar10_resnet20 'submission=x; rm -rf ~' 'targets=[cpu]' "
+        "'params.mode=\"a b\"' seed=0 effort=standard"
     )
