@@ -79,21 +79,13 @@ def bench(rounds: int, seconds: float, threads: int) -> dict:
 
 
 def resnet20_onnx() -> bytes:
-    """ResNet-20 with random weights, exported by torch."""
+    """ResNet-20 with random weights, as the harness exports it."""
     import torch
 
     from harness.models import build_model
+    from harness.run.export import export_onnx
 
-    program = torch.onnx.export(
-        build_model("resnet20", seed=0).eval(),
-        (torch.zeros(2, 3, 32, 32),),
-        dynamo=True,
-        optimize=False,
-        opset_version=18,
-        dynamic_shapes=({0: torch.export.Dim("batch")},),
-        verbose=False,
-    )
-    return program.model_proto.SerializeToString()
+    return export_onnx(build_model("resnet20", seed=0), torch.zeros(2, 3, 32, 32)).SerializeToString()
 
 
 def _loop(run: Callable[[int], object], seconds: float) -> float:

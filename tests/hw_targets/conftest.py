@@ -1,4 +1,4 @@
-"""Models small enough to check by hand, and ResNet-20 as torch exports it."""
+"""Models small enough to check by hand, and ResNet-20 as the harness exports it."""
 
 from __future__ import annotations
 
@@ -47,18 +47,7 @@ def resnet20():
     import torch
 
     from harness.models import build_model
+    from harness.run.export import export_onnx
 
-    torch.set_num_threads(1)
     network = build_model("resnet20", seed=0).eval()
-    program = torch.onnx.export(
-        network,
-        (torch.zeros(2, 3, 32, 32),),
-        dynamo=True,
-        optimize=False,
-        opset_version=18,
-        dynamic_shapes=({0: torch.export.Dim("batch")},),
-        input_names=["input"],
-        output_names=["logits"],
-        verbose=False,
-    )
-    return network, program.model_proto
+    return network, export_onnx(network, torch.zeros(2, 3, 32, 32))
