@@ -25,8 +25,9 @@ def execute(args: argparse.Namespace) -> int:
     import subprocess
 
     from harness.cli.output import note
-    from harness.mirror import ui_command
+    from harness.mirror import mirror, ui_command
     from harness.names import UsageError
+    from harness.results import read_records
 
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -36,7 +37,9 @@ def execute(args: argparse.Namespace) -> int:
             raise UsageError(
                 f"Port {args.port} cannot be used ({error.strerror}); try another: --port {args.port % 65535 + 1}"
             ) from error
-    command = ui_command(store_root(args), args.port)
+    root = store_root(args)
+    command = ui_command(root, args.port)
+    mirror(read_records(root).records, root)  # what MLflow lacks, or all of it where its file was lost
     note(f"Starting at http://127.0.0.1:{args.port} (end it with Ctrl-C).")
     try:
         return subprocess.call(command, env={**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"})

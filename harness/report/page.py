@@ -13,7 +13,7 @@ import hashlib
 import json
 import os
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -88,15 +88,6 @@ def render(records: Sequence[Record], title: str | None = None) -> str:
     )
 
 
-def _flat(prefix: str, values: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Nested values by their dotted keys, as overrides have them."""
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            yield from _flat(f"{prefix}.{name}", value)
-        else:
-            yield f"{prefix}.{name}", value
-
-
 def command_line(record: Record, targets: Sequence[str] | None = None) -> str:
     """The command that makes this record again, from the commit that its environment names."""
     words = [
@@ -104,7 +95,7 @@ def command_line(record: Record, targets: Sequence[str] | None = None) -> str:
         f"submission={record.submission}",
         f"targets=[{','.join(targets or [record.target])}]",
     ]
-    words += [f"{key}={json.dumps(value)}" for key, value in _flat("params", record.parameters)]
+    words += [f"{key}={json.dumps(value)}" for key, value in flatten(record.parameters, "params.").items()]
     words += [f"seed={record.seed}", f"effort={record.effort}"]
     return shlex.join(["openprune", "run", *words])
 

@@ -94,14 +94,14 @@ def test_load_and_energy_counters_are_judged(tmp_path: Path) -> None:
     assert machine.energy_fact(tmp_path).detail == "1 RAPL counters"
 
 
-def test_the_ui_refuses_a_port_in_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured) -> None:
+def test_the_ui_shows_all_records_and_refuses_a_port_in_use(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
     import subprocess
-    import sys
-    import types
 
-    fake: Any = types.ModuleType("harness.mirror")
-    fake.ui_command = lambda root, port: ["mlflow-ui", str(root), str(port)]
-    monkeypatch.setitem(sys.modules, "harness.mirror", fake)
+    mirrored: list[Path] = []
+    monkeypatch.setattr("harness.mirror.ui_command", lambda root, port: ["mlflow-ui", str(root), str(port)])
+    monkeypatch.setattr("harness.mirror.mirror", lambda records, root: mirrored.append(root))
     called: list[list[str]] = []
     monkeypatch.setattr(subprocess, "call", lambda command, env: called.append(command) or 0)
     with socket.socket() as taken:
@@ -111,5 +111,6 @@ def test_the_ui_refuses_a_port_in_use(tmp_path: Path, monkeypatch: pytest.Monkey
         assert main(["ui", "--port", str(port)]) == 2
     assert "cannot be used" in capsys.readouterr().err
     assert main(["ui", "--port", str(port), "--store", str(tmp_path)]) == 0
+    assert mirrored == [tmp_path]
     assert called == [["mlflow-ui", str(tmp_path), str(port)]]
     assert main(["ui", "--port", "70000"]) == 2
