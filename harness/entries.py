@@ -92,6 +92,8 @@ def hash_sources(roots: Iterable[Path]) -> str:
     """
     digest = hashlib.sha256()
     for root in roots:
+        if not root.exists():
+            raise FileNotFoundError(f"{root} is not there: is this a whole checkout of OpenPrune?")
         files = [root] if root.is_file() else sorted(p for p in root.rglob("*") if _is_source(p.relative_to(root)))
         for file in files:
             if file.is_file():

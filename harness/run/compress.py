@@ -26,7 +26,15 @@ START_ALLOWANCE_S = 120.0  # to start Python, load the data and export: not the 
 LOG_TAIL_BYTES = 4000
 # Signals that come from outside (a user, the kernel short of memory) and say nothing about the entry.
 OUTSIDE_SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-TRAINING_SOURCES = ("harness/training", "harness/data", "harness/models", "harness/run", "pruning")
+COMPRESSING_SOURCES = (
+    "pruning",
+    "harness/training",
+    "harness/data",
+    "harness/models",
+    "harness/run/worker.py",
+    "harness/run/context.py",
+    "harness/run/export.py",
+)
 
 
 def compress_key(task: Task, entry: Entry, seed: int) -> str:
@@ -36,7 +44,7 @@ def compress_key(task: Task, entry: Entry, seed: int) -> str:
             "task": asdict(task),
             "submission": entry.name,
             "sources": hash_sources([entry.folder]),
-            "techniques": hash_sources([REPOSITORY / name for name in TRAINING_SOURCES]),
+            "techniques": hash_sources([REPOSITORY / name for name in COMPRESSING_SOURCES]),
             "parameters": dict(entry.parameters),
             "seed": seed,
             "versions": library_versions(),

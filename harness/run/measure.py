@@ -20,7 +20,14 @@ from harness.tasks.task import Task
 from hw_targets.target import Effort, Measurement, Target, TargetError, Unavailable
 
 MEASURING_SAMPLES = 256
-MEASURING_SOURCES = ("hw_targets", "harness/evaluate.py", "harness/quality.py", "harness/run", "harness/data")
+MEASURING_SOURCES = (
+    "hw_targets",
+    "harness/evaluate.py",
+    "harness/quality.py",
+    "harness/data",
+    "harness/run/admit.py",
+    "harness/run/measure.py",
+)
 
 
 @dataclass(frozen=True)
