@@ -88,7 +88,7 @@ def _merged(what: str, defaults: Mapping[str, Any], overrides: Mapping[str, Any]
 def hash_sources(roots: Iterable[Path]) -> str:
     """SHA-256 over the names and contents of all source files below `roots`.
 
-    Python and YAML files count; caches and hidden files do not.
+    All files count but Markdown, compiled Python and what is hidden.
     """
     digest = hashlib.sha256()
     for root in roots:

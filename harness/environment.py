@@ -10,7 +10,7 @@ from functools import cache
 from importlib import metadata
 from pathlib import Path
 
-LIBRARIES = ("torch", "onnx", "onnxruntime", "onnxscript", "numpy", "torch-pruning", "mlcommons-loadgen")
+LIBRARIES = ("torch", "onnx", "onnxruntime", "onnxscript", "numpy", "torch-pruning", "mlcommons-loadgen", "zeus")
 
 
 def sha256_of_file(path: Path) -> str:

@@ -9,7 +9,7 @@ from harness.data.dataset import Images
 from harness.data.loader import ImageLoader
 from harness.progress import progress_bar
 from harness.run.rules import HarnessError, RuleBroken
-from hw_targets.target import Session
+from hw_targets.target import Session, TargetError
 
 BATCH_SIZE = 100
 
@@ -47,24 +47,56 @@ def correct_answers(
     """Whether each test sample is classified rightly, bool `[n]`, in the test set's order.
 
     Raises:
-        RuleBroken: `wrong_output` or `not_finite` where the outputs' shape or values are wrong.
-        HarnessError: the session failed.
+        RuleBroken: `wrong_output` or `not_finite` where the outputs' shape or values are wrong,
+            `runtime_fails` where the model cannot be run.
+        HarnessError: the test set is empty.
     """
     loader = ImageLoader(test, mean, std, batch_size=BATCH_SIZE)
     right = []
     with progress_bar(label, len(test), unit="images") as advance:
         for inputs, labels in loader:
             batch = inputs.contiguous().numpy()
-            try:
-                outputs = session.run(batch)
-            except Exception as error:
-                raise RuleBroken("runtime_fails", f"The model fails on the test set: {error}") from error
+            outputs = _run(session, batch)
             _check_outputs(outputs, len(batch), classes)
             right.append(outputs.argmax(1) == labels.numpy())
             advance(len(batch))
     if not right:
         raise HarnessError("the test set is empty")
     return np.concatenate(right)
+
+
+def check_batch_independence(session: Session, inputs: np.ndarray) -> None:
+    """Hold the outputs for single samples and for odd batches against those of one large batch.
+
+    Quality is judged in batches of 100, latency is measured one by one, throughput in yet another
+    batch: a graph that looks at its batch size could do the work only where it is judged.
+
+    Args:
+        inputs: real inputs `[n, …]`, n ≥ 100; the batches are drawn anew at each call.
+
+    Raises:
+        RuleBroken: `batch_dependent`; or the model fails at one of the sizes.
+    """
+    whole = _run(session, inputs[:BATCH_SIZE])
+    tolerance = 1e-2 * max(1.0, float(np.abs(whole).max()))
+    draw = np.random.default_rng()
+    for size in (1, 1, 2, 32, int(draw.integers(3, 32)), int(draw.integers(33, 64))):
+        index = draw.choice(len(whole), size, replace=False)
+        outputs = _run(session, inputs[index])
+        if outputs.shape != whole[index].shape or not np.all(np.abs(outputs - whole[index]) <= tolerance):
+            raise RuleBroken(
+                "batch_dependent",
+                f"In a batch of {size} the model answers otherwise than in one of {len(whole)} for the same images.",
+            )
+
+
+def _run(session: Session, batch: np.ndarray) -> np.ndarray:
+    try:
+        return session.run(batch)
+    except (TargetError, MemoryError, OSError):
+        raise
+    except Exception as error:
+        raise RuleBroken("runtime_fails", f"The model fails on a batch of {len(batch)} images: {error}") from error
 
 
 def _check_outputs(outputs: np.ndarray, batch: int, classes: int) -> None:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 RECORD_TAG = "openprune.record_id"
+CREATED_TAG = "openprune.created"
 RUN_TAG = "openprune.run"
 LONGEST_PARAMETER = 6000
 LONGEST_TAG = 5000
@@ -68,9 +69,12 @@ def mirror(records: Iterable[Record], root: Path, tracking_uri: str | None = Non
             client = _client(uri)
             for record in records:
                 experiment = _experiment(client, record.task, root, local=uri == address(root, None, {}))
-                if _finished(client, experiment, RECORD_TAG, record.id):
+                there = _finished(client, experiment, RECORD_TAG, record.id)
+                if there is not None and there.data.tags.get(CREATED_TAG) == record.created:
                     known += 1
                     continue
+                if there is not None:  # the record was written anew, after an error
+                    client.delete_run(there.info.run_id)
                 missing += _mirror_record(client, experiment, record, root)
                 made += 1
     except Timeout as error:
@@ -138,7 +142,7 @@ def metrics_of(record: Record) -> dict[str, float]:
 def _mirror_record(client: MlflowClient, experiment: str, record: Record, root: Path) -> list[str]:
     """Make the nested run of one record; returns the artifacts that are not in the store."""
     parent = _parent(client, experiment, record)
-    tags = _tags(record) | {RECORD_TAG: record.id, "mlflow.parentRunId": parent}
+    tags = _tags(record) | {RECORD_TAG: record.id, CREATED_TAG: record.created, "mlflow.parentRunId": parent}
     name = record.target + (f" repeat {record.repeat}" if record.repeat else "")
     run_id = client.create_run(experiment, start_time=_time_ms(record), tags=tags, run_name=name).info.run_id
     _log(client, run_id, record, metrics_of(record))

@@ -79,7 +79,7 @@ class Record:
     """One entry on one target.
 
     Attributes:
-        id: the measuring stage's key, and the file's name.
+        id: stands for entry and measurement; the file's name.
         run: groups the records of one entry (one compress stage) over several targets.
         repeat: the measurement's number, counted from 0.
         created: UTC, ISO 8601.

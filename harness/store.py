@@ -16,6 +16,7 @@ import hashlib
 import json
 import os
 import shutil
+import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -27,6 +28,7 @@ from harness.names import UsageError
 from harness.records import Record, from_json, to_json
 
 STAGES = ("reference", "compress", "measure")
+GC_AGE_S = 24 * 3600
 
 
 def default_store_root() -> Path:
@@ -95,6 +97,7 @@ class Store:
             result = work(scratch)
             write_atomically(scratch / "stage.json", json.dumps(result, indent=1))
             self.stage(kind, key).parent.mkdir(parents=True, exist_ok=True)
+            shutil.rmtree(self.stage(kind, key), ignore_errors=True)  # unfinished, or we would not be here
             scratch.rename(self.stage(kind, key))
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
@@ -120,10 +123,17 @@ class Store:
     def write(self, record: Record) -> None:
         write_atomically(self.record_path(record.id), to_json(record))
 
-    def gc(self, *, dry_run: bool = False) -> list[Path]:
-        """Remove what no record refers to: orphaned stages, scratch folders, idle locks.
+    def forget_error(self, record_id: str) -> None:
+        """Remove the record of a failure of the harness, once the work has been done after all."""
+        record = self.read(record_id)
+        if record is not None and record.verdict == "error":
+            self.record_path(record_id).unlink()
 
-        Records are never removed. Nothing that another process holds the lock of is touched.
+    def gc(self, *, dry_run: bool = False) -> list[Path]:
+        """Remove what no record refers to: orphaned stages and scratch folders.
+
+        Records and dense references are never removed, nor stages younger than a day, which a run
+        may be about to use, nor anything whose lock another process holds.
 
         Returns:
             The folders removed (or that would be).
@@ -131,7 +141,9 @@ class Store:
         from filelock import FileLock, Timeout
 
         kept = self._referenced()
-        gone = [p for kind in STAGES for p in sorted((self.root / kind).glob("*")) if f"{kind}-{p.name}" not in kept]
+        stages = [p for kind in ("compress", "measure") for p in sorted((self.root / kind).glob("*"))]
+        old = time.time() - GC_AGE_S
+        gone = [p for p in stages if f"{p.parent.name}-{p.name}" not in kept and p.stat().st_mtime < old]
         gone += sorted((self.root / "scratch").glob("*"))
         removed = []
         for path in gone:
@@ -140,6 +152,7 @@ class Store:
             try:
                 with FileLock(self.root / "locks" / f"{name}.lock", timeout=0):
                     if not dry_run:
+                        (path / "stage.json").unlink(missing_ok=True)  # from here on it is unfinished
                         shutil.rmtree(path)
                     removed.append(path)
             except Timeout:
@@ -173,8 +186,9 @@ class Store:
                     self._adopt(kind, stage.parent)
         new = 0
         for path in sorted((other / "records").glob("*.json")):
-            if not self.record_path(path.stem).exists():
-                self.write(from_json(path.read_bytes(), str(path)))
+            record, here = from_json(path.read_bytes(), str(path)), self.read(path.stem)
+            if here is None or (here.verdict == "error" and record.verdict != "error"):
+                self.write(record)
                 new += 1
         return new
 

@@ -18,17 +18,18 @@ OUTCOMES = "OPENPRUNE_OUTCOMES"
 
 def compose_and_call(
     job: Callable[[dict[str, Any]], dict[str, Any]], config_name: str, overrides: Sequence[str], *, multirun: bool
-) -> list[dict[str, Any]]:
+) -> tuple[list[dict[str, Any]], list[Exception]]:
     """Call `job` with the composed configuration as a plain dictionary, once for each job of a sweep.
 
     Hydra's launchers may run jobs in other processes, so what `job` returns comes back as a line of
     JSON in a file that all of them append to.
 
-    A job that raises does not keep the others of a sweep from running.
+    Returns:
+        What the jobs returned, and what others raised: a job that raises does not keep the rest of
+        a sweep from running.
 
     Raises:
         UsageError: the configuration cannot be composed.
-        Exception: what the first failing job raised, once all have run.
     """
     import hydra
     from hydra.errors import HydraException
@@ -64,9 +65,5 @@ def compose_and_call(
             sys.argv = before
             del os.environ[OUTCOMES]
         done = [json.loads(line) for line in outcomes.read_text().splitlines()]
-    if raised:
-        raise raised[0]
-    for outcome in done:
-        if "error" in outcome:
-            raise RuntimeError(f"a job of the sweep failed in its own process: {outcome['error']}")
-    return done
+    elsewhere = [RuntimeError(f"in a process of the sweep: {each['error']}") for each in done if "error" in each]
+    return [each for each in done if "error" not in each], [*(raised or elsewhere)]

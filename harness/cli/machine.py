@@ -78,7 +78,7 @@ def hardware_facts(load: Callable[[], tuple[float, float, float]] = os.getloadav
 
 
 def energy_fact(powercap: Path) -> Fact:
-    """Whether the processor's energy counters can be read; without them energy is absent, never guessed."""
+    """Whether the processor's energy counters can be read; without them energy is modelled, and marked so."""
     counters = sorted(powercap.glob("*-rapl:*/energy_uj"))
     if not counters:
         return Fact("hardware", "energy", False, "no RAPL counters (common in virtual machines)")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
 import sys
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.cli.complete import completes_with, override_completer
@@ -40,11 +42,14 @@ def execute(args: argparse.Namespace) -> int:
     if args.repeat is not None:
         overrides.append(f"repeats={args.repeat}")
     ready = check_overrides(overrides, "run", _choices(overrides))
-    outcomes = compose_and_call(run_job, "run", ready, multirun=args.multirun)
+    outcomes, errors = compose_and_call(run_job, "run", ready, multirun=args.multirun)
     records = [
         record for outcome in outcomes for name in outcome["ids"] if (record := Store(default_store_root()).read(name))
     ]
-    _show(records, sum(outcome["fresh"] for outcome in outcomes))
+    if records or not errors:
+        _show(records, sum(outcome["fresh"] for outcome in outcomes))
+    if errors:
+        raise errors[0]
     return max((EXIT_CODES[record.verdict] for record in records), default=3)
 
 
@@ -64,7 +69,7 @@ class RunConfig:
     """`conf/run.yaml`, typed."""
 
     task: dict[str, Any]
-    submission: str
+    submission: str | None
     submission_dir: str | None
     params: dict[str, Any]
     targets: list[str]
@@ -86,8 +91,7 @@ def run_job(fields: dict[str, Any]) -> dict[str, Any]:
         outcome = run(request, store)
         records += outcome.records
         fresh += len(outcome.fresh)
-    if fresh:
-        _mirror(records, store)
+    _mirror([record for record in records if not _is_mirrored(record, store)], store)
     return {"ids": [record.id for record in records], "fresh": fresh}
 
 
@@ -109,7 +113,10 @@ def requests(fields: dict[str, Any]) -> list[Request]:
         raise UsageError("\n".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())) from error
     task = task_from_mapping(config.task, "the task as overridden")
     modified = task.name not in task_names() or asdict(task) != asdict(load_task(task.name))
-    entry = load_entry(config.submission, config.params, config.submission_dir)
+    name = config.submission or (Path(config.submission_dir).resolve().name if config.submission_dir else "dense")
+    entry = load_entry(name, config.params, config.submission_dir)
+    if not 0 <= config.seed < 2**32:
+        raise UsageError(f"seed={config.seed}: choose one from 0 to {2**32 - 1}.")
     if config.repeats < 1:
         raise UsageError("repeats must be at least 1.")
     return [
@@ -132,12 +139,30 @@ def _targets(config: RunConfig) -> Any:
         raise UsageError(str(error)) from error
 
 
+def _mirror_note(record: Record, store: Store) -> Path:
+    """A small file that says that MLflow has the record, so that a second call need not ask it."""
+    from harness.mirror import address
+
+    where = hashlib.sha256(address(store.root).encode()).hexdigest()[:12]
+    return store.root / "mirrored" / where / record.id
+
+
+def _is_mirrored(record: Record, store: Store) -> bool:
+    note = _mirror_note(record, store)
+    return note.is_file() and note.read_text() == record.created
+
+
 def _mirror(records: list[Record], store: Store) -> None:
     """MLflow is a mirror: what goes wrong there loses nothing, and is said."""
     from harness.mirror import MirrorError, mirror
+    from harness.store import write_atomically
 
+    if not records:
+        return
     try:
         mirror(records, store.root)
+        for record in records:
+            write_atomically(_mirror_note(record, store), record.created)
     except MirrorError as error:
         print(f"Warning: MLflow was not updated: {error} The records are safe.", file=sys.stderr)
 

@@ -25,7 +25,10 @@ def execute(args: argparse.Namespace) -> int:
     from harness.tasks import task_names
 
     ready = check_overrides(args.overrides, "train", {"task": task_names})
-    for outcome in compose_and_call(train_job, "train", ready, multirun=False):
+    outcomes, errors = compose_and_call(train_job, "train", ready, multirun=False)
+    if errors:
+        raise errors[0]
+    for outcome in outcomes:
         print(f"Weights:  {outcome['weights']}\nRecord:   {outcome['record']}")
         print(f"Accuracy: validation {outcome['validation']:.4f}, test {outcome['test']:.4f}")
     return 0

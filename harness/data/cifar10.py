@@ -57,7 +57,7 @@ def load(*, fetch: bool = True) -> ImageDataset:
             print(f"Warning: {error}; fetching it again.", file=sys.stderr, flush=True)
         train, test = _fetch()
     kept, held = stratified_split(train.labels, VALIDATION_SIZE, SPLIT_SEED)
-    return ImageDataset("cifar10", train.subset(kept), train.subset(held), test, MEAN, STD)
+    return ImageDataset("cifar10", train.subset(kept), train.subset(held), test, MEAN, STD, CONTENT_SHA256)
 
 
 def _fetch() -> tuple[Images, Images]:

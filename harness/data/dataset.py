@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -28,6 +28,7 @@ class ImageDataset:
 
     Attributes:
         mean, std: per channel, of pixel values in 0…1; computed on the training images.
+        content_sha256: of the whole decoded content, as it was verified.
     """
 
     name: str
@@ -36,6 +37,11 @@ class ImageDataset:
     test: Images
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    content_sha256: str
+
+    def without_test(self) -> ImageDataset:
+        """The same with an empty test set: what an entry may learn from."""
+        return replace(self, test=self.test.subset(np.arange(0)))
 
 
 def content_hash(*parts: Images) -> str:

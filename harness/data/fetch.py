@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import http.client
 import shutil
 import subprocess
@@ -20,6 +21,7 @@ from harness.progress import progress_bar
 
 CHUNK_BYTES = 1 << 20
 CONNECT_TIMEOUT_S = 15
+OWN_FAULTS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # this machine's disk: no other source would help
 
 
 class DataUnavailableError(UsageError):
@@ -162,6 +164,8 @@ def fetch(
                 print(f"Warning: {reasons[-1]}", file=sys.stderr, flush=True)
                 file.unlink(missing_ok=True)
             except (OSError, http.client.HTTPException) as error:
+                if getattr(error, "errno", None) in OWN_FAULTS:
+                    raise
                 reasons.append(f"{source}: {error}")
                 break
             else:

@@ -18,7 +18,7 @@ from harness.entries import REPOSITORY, Entry, hash_sources
 from harness.environment import library_versions, sha256_of_file
 from harness.run.reference import reference_weights
 from harness.run.rules import HarnessError
-from harness.run.worker import Job
+from harness.run.worker import Job, WorkerResult
 from harness.store import Store, stage_key
 from harness.tasks.task import Task
 
@@ -34,14 +34,16 @@ COMPRESSING_SOURCES = (
     "harness/run/worker.py",
     "harness/run/context.py",
     "harness/run/export.py",
+    "hw_targets/cpu/runner.py",  # context.latency
 )
+COMPRESSING_FIELDS = ("name", "version", "dataset", "dataset_sha256", "model", "reference", "input", "recipe", "budget")
 
 
 def compress_key(task: Task, entry: Entry, seed: int) -> str:
     """The key of the compress stage: all that can change what comes out."""
     return stage_key(
         {
-            "task": asdict(task),
+            "task": {name: value for name, value in asdict(task).items() if name in COMPRESSING_FIELDS},
             "submission": entry.name,
             "sources": hash_sources([entry.folder]),
             "techniques": hash_sources([REPOSITORY / name for name in COMPRESSING_SOURCES]),
@@ -91,10 +93,11 @@ def compress_stage(task: Task, entry: Entry, seed: int, store: Store) -> dict[st
 def _run_worker(job: Job, scratch: Path) -> dict[str, Any]:
     job_file, log = scratch / "job.json", scratch / "log.txt"
     job_file.write_text(json.dumps(asdict(job)))
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(REPOSITORY), os.environ.get("PYTHONPATH", "")])}
+    inherited = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(REPOSITORY), *inherited])}
     with log.open("wb") as out:
         process = subprocess.Popen(
-            [sys.executable, "-m", "harness.run.worker", str(job_file)],
+            [sys.executable, "-P", "-m", "harness.run.worker", str(job_file)],
             stdin=subprocess.PIPE,
             stdout=out,
             stderr=None if sys.stderr.isatty() else out,
@@ -113,9 +116,10 @@ def _run_worker(job: Job, scratch: Path) -> dict[str, Any]:
             }
         finally:
             _end(process)
-    result_file = scratch / "result.json"
-    if process.returncode == 0 and result_file.exists():
-        result = json.loads(result_file.read_text())
+    result = _read_result(scratch / "result.json") if process.returncode == 0 else None
+    if result is not None:
+        if result["fault"]:
+            raise HarnessError(f"the worker failed outside the entry: {result['fault']}\n{result['detail']}")
         if result["time_s"] > job.limit_s:
             result.update(rule="time_limit", message=f"compress took {result['time_s']:.0f} s of {job.limit_s:g} s.")
         return result
@@ -134,6 +138,14 @@ def _run_worker(job: Job, scratch: Path) -> dict[str, Any]:
         "time_s": 0.0,
         "samples_trained": 0,
     }
+
+
+def _read_result(file: Path) -> dict[str, Any] | None:
+    """What the worker wrote; None where an entry ended the process before, or wrote there itself."""
+    try:
+        return asdict(WorkerResult(**json.loads(file.read_text())))
+    except (FileNotFoundError, ValueError, TypeError):
+        return None
 
 
 def _end(process: subprocess.Popen) -> None:

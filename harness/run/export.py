@@ -33,13 +33,13 @@ def export_onnx(model: nn.Module, sample: torch.Tensor) -> onnx.ModelProto:
     """
     import torch
 
-    model = model.eval().to("cpu", torch.float32)
-    model = model.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]  # not in torch's stubs
     quiet = io.StringIO()
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings(), contextlib.redirect_stdout(quiet), contextlib.redirect_stderr(quiet):
             warnings.simplefilter("ignore")
+            model = model.eval().to("cpu", torch.float32)
+            model = model.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]  # not in the stubs
             program = torch.onnx.export(
                 model,
                 (sample[:2].contiguous(),),

@@ -6,18 +6,24 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from harness.entries import REPOSITORY, hash_sources
 from harness.environment import library_versions, machine_fingerprint
+from harness.names import UsageError
 from harness.quality import judge
 from harness.records import Quality
 from harness.run.rules import HarnessError, RuleBroken
 from harness.store import Store, stage_key
 from harness.tasks.task import Task
-from hw_targets.target import Effort, Measurement, Target, TargetError, Unavailable
+from hw_targets.target import Effort, Measurement, Session, Target, TargetError, Unavailable
+
+if TYPE_CHECKING:
+    import onnx
+
+    from harness.data.dataset import Images
 
 MEASURING_SAMPLES = 256
 MEASURING_SOURCES = (
@@ -90,8 +96,12 @@ def measure_stage(
             quality, measurement = _judge_and_measure(task, subject, target, effort, scratch, say)
         except RuleBroken as broken:
             return {**outcome, "rule": broken.rule, "message": str(broken), "detail": broken.detail}
+        except (HarnessError, UsageError, OSError):
+            raise
         except TargetError as error:
             raise HarnessError(f"target {target.name}: {error}") from error
+        except Exception as error:  # one target's failure must not cost the others theirs
+            raise HarnessError(f"target {target.name} failed: {type(error).__name__}: {error}") from error
         return {**outcome, "quality": asdict(quality), "measurement": asdict(measurement)}
 
     return {"key": key, **store.do("measure", key, work)}
@@ -101,29 +111,51 @@ def _judge_and_measure(
     task: Task, subject: Subject, target: Target, effort: Effort, scratch: Path, say: Callable[[str], None]
 ) -> tuple[Quality, Measurement]:
     import onnx
+    import torch
 
     from harness.data import load_dataset
     from harness.data.loader import to_input
-    from harness.evaluate import as_session, correct_answers
+    from harness.evaluate import as_session, check_batch_independence, correct_answers
     from harness.run.admit import admit
 
     model = admit(subject.model, task.input, limit_bytes=task.budget.onnx_bytes)
     dense = onnx.load_model_from_string(subject.dense.read_bytes())
     data = load_dataset(task.dataset)
 
-    def right(graph: onnx.ModelProto, label: str) -> np.ndarray:
-        session = as_session(target.numerics(graph))
+    if data.content_sha256 != task.dataset_sha256:
+        raise HarnessError(f"{task.name} is about data with SHA-256 {task.dataset_sha256}, not {data.content_sha256}")
+
+    def right(session: Session, label: str) -> np.ndarray:
         return correct_answers(session, data.test, data.mean, data.std, classes=task.input.classes, label=label)
 
+    def inputs(part: Images) -> np.ndarray:
+        images = torch.from_numpy(part.images[:MEASURING_SAMPLES])
+        return to_input(images, data.mean, data.std).contiguous().numpy()
+
+    samples = inputs(data.validation)
     say(f"judging on the {len(data.test):,} test images")
-    reference = right(dense, "Judging the dense reference")
-    entry = reference if subject.model_sha256 == subject.dense_sha256 else right(model, "Judging the entry")
+    try:
+        reference = right(as_session(target.numerics(dense)), "Judging the dense reference")
+    except RuleBroken as broken:
+        raise HarnessError(f"the dense reference itself cannot be judged on {target.name}: {broken}") from broken
+    _check_layers(model, samples[:1])
+    session = as_session(target.numerics(model))
+    same = subject.model_sha256 == subject.dense_sha256
+    entry = reference if same else right(session, "Judging the entry")
+    check_batch_independence(session, inputs(data.test))
     quality = judge(entry, reference, metric=task.metric, quality_target=task.quality_target)
     say(f"measuring on {target.name}, effort {effort}")
-    import torch
+    return quality, target.measure(model, dense, samples, effort, _workdir(scratch))
 
-    samples = to_input(torch.from_numpy(data.validation.images[:MEASURING_SAMPLES]), data.mean, data.std)
-    return quality, target.measure(model, dense, samples.contiguous().numpy(), effort, _workdir(scratch))
+
+def _check_layers(model: onnx.ModelProto, sample: np.ndarray) -> None:
+    """Every layer can be traced, or no operation could be counted: found out before hours of measuring."""
+    from hw_targets.trace import trace
+
+    try:
+        trace(model, sample)
+    except ValueError as error:
+        raise RuleBroken("not_countable", f"The model's layers cannot be counted: {error}") from error
 
 
 def _workdir(scratch: Path) -> Path:

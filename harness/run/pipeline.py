@@ -110,15 +110,16 @@ def _one_target(
     if compressed.get("rule"):
         failure = Failure(compressed["rule"], compressed["message"], compressed["detail"])
         record_id = _record_id(compressed["key"], target.name, request)
-        old = store.read(record_id)
+        old = _settled(store, record_id)
         return (old, False) if old else (_record(request, target, record_id, compressed, failure=failure), True)
+    store.forget_error(_record_id(compressed["key"], target.name, request))  # of an earlier try at compressing
     model = store.stage("compress", compressed["key"]) / "model.onnx"
     subject = Subject(model, compressed["onnx_sha256"], dense, dense_result["onnx_sha256"])
     record_id = _record_id(
         compressed["key"], measure_key(request.task, subject, target, request.effort, request.repeat), request
     )
-    old = store.read(record_id)
-    if old is not None and old.verdict != "error":
+    old = _settled(store, record_id)
+    if old:
         return old, False
     try:
         measured = measure_stage(
@@ -127,6 +128,12 @@ def _one_target(
     except HarnessError as error:
         return _error(request, target, compressed, error, record_id), True
     return _judged(request, target, record_id, compressed, measured), True
+
+
+def _settled(store: Store, record_id: str) -> Record | None:
+    """The record that is there, unless it tells of the harness's own failure: then we try again."""
+    old = store.read(record_id)
+    return old if old is not None and old.verdict != "error" else None
 
 
 def _judged(

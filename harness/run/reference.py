@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.data import data_root
+from harness.entries import REPOSITORY, hash_sources
 from harness.environment import library_versions, sha256_of_file
 from harness.names import UsageError
 from harness.store import Store, stage_key, write_atomically
@@ -30,14 +31,15 @@ def reference_weights(task: Task) -> Path:
     found = [path for path in places if path.is_file()]
     if not found:
         raise UsageError(
-            f"The reference weights of {task.name} are in none of: {', '.join(map(str, places))}. "
-            f"Make them with: openprune train task={task.name}"
+            f"The reference weights of {task.name} version {task.version} are in none of: "
+            f"{', '.join(map(str, places))}. They come with the repository: git checkout {task.reference.weights}. "
+            "Weights trained anew (openprune train) are another reference: name their hash and value in the task."
         )
     actual = sha256_of_file(found[0])
     if actual != task.reference.sha256:
         raise UsageError(
             f"{found[0]} is not the reference of {task.name} version {task.version}: "
-            f"expected SHA-256 {task.reference.sha256}, found {actual}. Restore the file (git checkout) or retrain it."
+            f"expected SHA-256 {task.reference.sha256}, found {actual}. Restore the file (git checkout)."
         )
     return found[0]
 
@@ -68,7 +70,10 @@ def reference_module(task: Task, weights: Path) -> nn.Module:
 def dense_stage(task: Task, store: Store) -> str:
     """Export the dense reference once for each store, and return its stage's key."""
     weights = reference_weights(task)
-    key = stage_key({"weights": task.reference.sha256, "model": task.model, "versions": library_versions()})
+    sources = hash_sources([REPOSITORY / "harness" / "models", REPOSITORY / "harness" / "run" / "export.py"])
+    key = stage_key(
+        {"weights": task.reference.sha256, "model": task.model, "sources": sources, "versions": library_versions()}
+    )
 
     def work(scratch: Path) -> dict:
         import torch

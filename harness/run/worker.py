@@ -7,6 +7,8 @@ the pipe to standard input closes and this process ends.
 
 from __future__ import annotations
 
+import errno
+import faulthandler
 import importlib.util
 import json
 import os
@@ -20,8 +22,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from harness.names import UsageError
 from harness.run.rules import RuleBroken
+
+DISK_FAULTS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # the machine's fault, whoever meets them
 
 
 @dataclass(frozen=True)
@@ -46,11 +49,12 @@ class Job:
 
 @dataclass(frozen=True)
 class WorkerResult:
-    """What the worker tells: broken rule and message, or neither."""
+    """What the worker tells: the entry's broken rule, or the harness's own fault, or neither."""
 
     time_s: float = 0.0
     samples_trained: int = 0
     rule: str | None = None
+    fault: str | None = None
     message: str = ""
     detail: str = ""
 
@@ -58,10 +62,13 @@ class WorkerResult:
 def main(job_file: str) -> None:
     job = Job(**json.loads(Path(job_file).read_text()))
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    faulthandler.enable(sys.stdout)  # the log: also where standard error is a terminal
     try:
         result = run_job(job)
     except RuleBroken as broken:
         result = WorkerResult(rule=broken.rule, message=str(broken), detail=broken.detail)
+    except Exception as error:  # noqa: BLE001  outside the entry's own code: our fault, said so
+        result = WorkerResult(fault=f"{type(error).__name__}: {error}", detail=traceback.format_exc())
     Path(job.workdir, "result.json").write_text(json.dumps(asdict(result)))
 
 
@@ -82,7 +89,7 @@ def run_job(job: Job) -> WorkerResult:
     task = task_from_mapping(job.task, "the job")
     scratch = Path(job.workdir, "scratch")
     scratch.mkdir()
-    data = load_dataset(task.dataset, fetch=False)
+    data = load_dataset(task.dataset, fetch=False).without_test()
     context = WorkerContext(task, data, config=job.config, seed=job.seed, workdir=scratch, limit_s=job.limit_s)
     random.seed(job.seed)
     np.random.seed(job.seed)
@@ -92,11 +99,9 @@ def run_job(job: Job) -> WorkerResult:
     try:
         entry = load_module(Path(job.folder)).Entry()
         delivered = entry.compress(model, context)
-    except UsageError as error:
-        raise RuleBroken(
-            "entry_raised", f"The entry raised {type(error).__name__}: {error}", traceback.format_exc()
-        ) from error
     except (Exception, SystemExit) as error:
+        if isinstance(error, OSError) and error.errno in DISK_FAULTS:
+            raise
         raise RuleBroken(
             "entry_raised", f"The entry raised {type(error).__name__}: {error}", traceback.format_exc()
         ) from error

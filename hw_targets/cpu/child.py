@@ -28,7 +28,7 @@ def run_job(job: Mapping[str, Any], timeout_s: float) -> dict[str, Any]:
         path.write_text(json.dumps(job), encoding="utf-8")
         with log.open("wb") as log_file:
             process = subprocess.Popen(
-                [sys.executable, "-m", "hw_targets.cpu.measuring_process", str(path)],
+                [sys.executable, "-P", "-m", "hw_targets.cpu.measuring_process", str(path)],
                 stdin=subprocess.PIPE,  # closes when this process ends, and the child with it
                 stdout=log_file,
                 stderr=subprocess.STDOUT,
@@ -56,5 +56,5 @@ def run_job(job: Mapping[str, Any], timeout_s: float) -> dict[str, Any]:
 
 def _environment() -> dict[str, str]:
     package = str(Path(hw_targets.__file__).parents[1])
-    inherited = os.environ.get("PYTHONPATH")
-    return {**os.environ, "PYTHONPATH": os.pathsep.join([package, inherited] if inherited else [package])}
+    inherited = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([package, *inherited])}

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import time
+from dataclasses import replace
 
 import pytest
 
 from harness.names import UsageError
 from harness.records import to_json
-from harness.store import Store, stage_key, write_atomically
+from harness.store import GC_AGE_S, Store, stage_key, write_atomically
 
 
 def test_a_stage_is_done_once(tmp_path):
@@ -85,20 +87,45 @@ def test_a_failed_write_keeps_the_old_file(tmp_path, monkeypatch):
     assert file.read_text() == "old" and [p.name for p in tmp_path.iterdir()] == ["record.json"]
 
 
-def _stage(store: Store, kind: str, key: str) -> None:
+def _stage(store: Store, kind: str, key: str, age_s: float = 0) -> None:
     store.do(kind, key, lambda scratch: (scratch / "data").write_text("x") and {})
+    os.utime(store.stage(kind, key), (time.time() - age_s,) * 2)
 
 
 def test_gc_keeps_what_records_need(tmp_path, make_record):
     store = Store(tmp_path)
     record = make_record()
     store.write(record)
-    _stage(store, "compress", record.compression.key)
-    _stage(store, "compress", "orphan")
+    _stage(store, "compress", record.compression.key, age_s=2 * GC_AGE_S)
+    _stage(store, "compress", "orphan", age_s=2 * GC_AGE_S)
+    _stage(store, "compress", "just_made")
+    _stage(store, "reference", "dense", age_s=2 * GC_AGE_S)
     orphan = store.stage("compress", "orphan")
     assert store.gc(dry_run=True) == [orphan] and orphan.exists()
     assert store.gc() == [orphan] and not orphan.exists()
     assert store.finished("compress", record.compression.key) and store.read(record.id) == record
+    assert store.finished("compress", "just_made") and store.finished("reference", "dense")
+
+
+def test_an_unfinished_stage_is_built_anew(tmp_path):
+    store = Store(tmp_path)
+    store.stage("compress", "k").mkdir(parents=True)
+    (store.stage("compress", "k") / "model.onnx").write_text("of a stage whose removal was cut short")
+    assert store.do("compress", "k", lambda scratch: {"answer": 1}) == {"answer": 1}
+    assert not (store.stage("compress", "k") / "model.onnx").exists()
+
+
+def test_an_error_gives_way_to_a_result(tmp_path, make_record):
+    here, there = Store(tmp_path / "here"), Store(tmp_path / "there")
+    good = make_record()
+    here.write(replace(good, verdict="error"))
+    there.write(good)
+    assert here.merge(there.root) == 1 and here.read(good.id).verdict == good.verdict
+    here.forget_error(good.id)
+    assert here.read(good.id) == good
+    here.write(replace(good, verdict="error"))
+    here.forget_error(good.id)
+    assert here.read(good.id) is None
 
 
 def test_gc_leaves_what_another_process_works_on(tmp_path):

@@ -21,6 +21,7 @@ from hw_targets.target import TargetError, Unavailable
         ("nan_outputs", "not_finite", "outputs"),
         ("wrong_classes", "wrong_output", "9"),
         ("not_a_model", "wrong_return", "dict"),
+        ("batch_dependent", "batch_dependent", "In a batch of 1 "),
         ("cannot_export", "not_exportable", "linalg_eig"),
         ("too_pruned", "quality_target", "0.1"),
     ],

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from harness.records import from_json
 ROOT = Path(__file__).parents[3]
 LOGS_ITS_CALLS = """
 import os
+import time
 from pathlib import Path
 
 
@@ -24,6 +26,7 @@ class Entry:
     def compress(self, model, context):
         with Path(os.environ["CALLS"]).open("a") as out:
             out.write("called\\n")
+        time.sleep(2)
         return model
 """
 
@@ -55,14 +58,16 @@ def command(tmp_path, cifar10):
     return start
 
 
-def kill_when(process: subprocess.Popen, word: str, wait_s: float) -> None:
-    """SIGKILL `wait_s` after a line with `word` appears on standard error."""
+def kill_when(process: subprocess.Popen, word: str, ready: Callable[[], bool]) -> None:
+    """SIGKILL once a line with `word` has come on standard error and `ready` holds."""
     for line in process.stderr:
         if word in line:
             break
     else:
         raise AssertionError(f"the run ended without saying {word!r}")
-    time.sleep(wait_s)
+    while not ready():
+        assert process.poll() is None
+        time.sleep(0.02)
     process.send_signal(signal.SIGKILL)
     process.wait(30)
     process.stdout.close()
@@ -71,17 +76,22 @@ def kill_when(process: subprocess.Popen, word: str, wait_s: float) -> None:
 
 def test_a_run_killed_at_each_stage_resumes(command, tmp_path):
     runs, calls = tmp_path / "runs", tmp_path / "calls"
-    for word, wait_s in (("compressing", 0.2), ("judging", 0.3), ("measuring", 1.5)):
-        kill_when(command(), word, wait_s)
+    kills = {
+        "compressing": calls.exists,  # inside the entry's compress
+        "judging": lambda: True,
+        "measuring": lambda: bool(list(runs.glob("scratch/measure-*/logs/loadgen/*"))),  # LoadGen is at work
+    }
+    for word, ready in kills.items():
+        kill_when(command(), word, ready)
         assert not list(runs.glob("records/*")) and not list(runs.glob("measure/*/"))
         for stage in runs.glob("compress/*/"):
             assert json.loads((stage / "stage.json").read_text())["onnx_sha256"]
-    assert calls.read_text().count("called") == 1  # the second run finished it; the third found it
+    assert calls.read_text().count("called") == 2  # the first was killed in it, the second finished it
 
     process = command()
     out, err = process.communicate(timeout=250)
     assert process.returncode == 0, err
-    assert "compressing" not in err and calls.read_text().count("called") == 1
+    assert "compressing" not in err and calls.read_text().count("called") == 2
     (file,) = runs.glob("records/*.json")
     record = from_json(file.read_bytes())
     assert record.verdict == "valid" and "logging" in out
@@ -95,11 +105,15 @@ def test_a_run_killed_at_each_stage_resumes(command, tmp_path):
     assert all((runs / name).is_file() for name in record.artifacts)
     assert not list(runs.glob("scratch/*"))
 
-    began = time.monotonic()
-    again = command()
-    out, err = again.communicate(timeout=60)
-    assert again.returncode == 0 and "Nothing was left to do" in err
-    assert time.monotonic() - began < 30 and file.read_bytes() == next(runs.glob("records/*.json")).read_bytes()
+    before = file.read_bytes()
+    _, err = (again := command()).communicate(timeout=60)
+    assert again.returncode == 0 and "Nothing was left to do" in err and file.read_bytes() == before
+
+    file.unlink()  # as if killed between the measurement and its record
+    _, err = (again := command()).communicate(timeout=60)
+    assert again.returncode == 0 and "measuring" not in err and "compressing" not in err
+    remade = from_json(file.read_bytes())
+    assert (remade.quantities, remade.samples) == (record.quantities, record.samples)
 
 
 def test_a_store_that_cannot_be_written_is_no_entry_s_fault(command, tmp_path):
