@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 from harness.training.recipe import Recipe
@@ -81,7 +81,13 @@ class Task:
     scenarios: tuple[Scenario, ...] = ("single_stream", "offline")
     superseded_by: str | None = None
     notes: str = ""
-    tags: tuple[str, ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        if not 0 < self.quality_ratio <= 1 or not 0 < self.reference.value <= 1:
+            raise ValueError(
+                f"quality_ratio ({self.quality_ratio}) and reference.value ({self.reference.value}) must be above 0 "
+                "and at most 1: a gate at zero lets everything through"
+            )
 
     @property
     def quality_target(self) -> float:
