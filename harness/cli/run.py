@@ -7,7 +7,7 @@ import hashlib
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from harness.cli.complete import completes_with, override_completer
 from harness.names import UsageError
@@ -67,6 +67,8 @@ def _choices(overrides: list[str]) -> dict[str, Any]:
 @dataclass(frozen=True)
 class RunConfig:
     """`conf/run.yaml`, typed."""
+
+    __pydantic_config__: ClassVar = {"extra": "forbid"}
 
     task: dict[str, Any]
     submission: str | None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from harness.training.recipe import Recipe
 
@@ -21,6 +21,8 @@ class Reference:
         published, published_source: what the paper reports, for orientation only.
     """
 
+    __pydantic_config__: ClassVar = {"extra": "forbid"}
+
     weights: str
     sha256: str
     value: float
@@ -37,6 +39,8 @@ class InputContract:
         classes: length of the output's second dimension.
     """
 
+    __pydantic_config__: ClassVar = {"extra": "forbid"}
+
     shape: tuple[int, ...]
     classes: int
     dtype: Literal["float32"] = "float32"
@@ -51,6 +55,8 @@ class Budget:
         onnx_bytes: limit on the delivered file, enforced.
     """
 
+    __pydantic_config__: ClassVar = {"extra": "forbid"}
+
     compress_s: float
     onnx_bytes: int
 
@@ -64,6 +70,8 @@ class Task:
         quality_ratio: an entry must keep this share of the reference's value; MLPerf's is 0.99.
         superseded_by: the task that replaces this one, for results that were made before.
     """
+
+    __pydantic_config__: ClassVar = {"extra": "forbid"}
 
     name: str
     version: int

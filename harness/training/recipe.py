@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 
 @dataclass(frozen=True)
@@ -18,6 +19,8 @@ class Recipe:
         crop_padding, flip: see `harness.data.loader.Augmentation`.
         bfloat16: run forward and backward under bfloat16 autocast; weights stay float32.
     """
+
+    __pydantic_config__: ClassVar = {"extra": "forbid"}
 
     epochs: int
     batch_size: int = 128
