@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 RECORD_TAG = "openprune.record_id"
+KIND_TAG = "mlflow.experimentKind"  # so that its page opens on the runs, not on traces of language models
 CREATED_TAG = "openprune.created"
 RUN_TAG = "openprune.run"
 LONGEST_PARAMETER = 6000
@@ -236,7 +237,8 @@ def _experiment(client: MlflowClient, task: str, root: Path, local: bool) -> str
         client.restore_experiment(found.experiment_id)
     if found:
         return str(found.experiment_id)
-    return str(client.create_experiment(task, (root / "mlartifacts").as_uri() if local else None))
+    artifacts = (root / "mlartifacts").as_uri() if local else None
+    return str(client.create_experiment(task, artifacts, tags={KIND_TAG: "custom_model_development"}))
 
 
 def _client(uri: str) -> MlflowClient:
