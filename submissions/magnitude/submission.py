@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+from functools import partial
+
 from torch import nn
 
 from harness.contract import Context
@@ -14,6 +17,7 @@ from pruning.schedules import one_shot
 class Entry:
     def compress(self, model: nn.Module, context: Context) -> nn.Module:
         config = context.config
+        teacher = copy.deepcopy(model) if config["distil"] else None
 
         def mask_at(model: nn.Module, sparsity: float, within: Mask | None) -> Mask:
             return make_mask(model, criterion="magnitude", granularity="element", ratio=Global(sparsity), within=within)
@@ -22,7 +26,7 @@ class Entry:
             model,
             mask_at,
             sparsity=config["sparsity"],
-            train=context.train,
+            train=partial(context.train, teacher=teacher),
             epochs=config["epochs"],
             learning_rate=config["learning_rate"],
         )

@@ -16,8 +16,8 @@ class FakeContext:
         self.config, self.seed, self.trainings = config, 0, []
         self.data = SimpleNamespace(sample=torch.randn(4, 3, 32, 32, generator=torch.Generator().manual_seed(0)))
 
-    def train(self, model, *, epochs, learning_rate=None, mask=None):
-        self.trainings.append({"epochs": epochs, "learning_rate": learning_rate, "mask": mask})
+    def train(self, model, *, epochs, learning_rate=None, mask=None, teacher=None):
+        self.trainings.append({"epochs": epochs, "learning_rate": learning_rate, "mask": mask, "teacher": teacher})
         return model
 
 

@@ -36,7 +36,7 @@ def test_dense_returns_the_reference_itself(compress, model):
 @pytest.mark.parametrize("overrides", [{}, {"sparsity": 0.9, "epochs": 2, "learning_rate": 0.01}])
 def test_magnitude_prunes_by_one_threshold_and_trains_with_the_mask(compress, model, overrides):
     returned, context = compress("magnitude", model, **overrides)
-    sparsity = overrides.get("sparsity", 0.8)
+    sparsity = context.config["sparsity"]
     assert zeros(weights(returned).values()) == pytest.approx(sparsity, abs=1e-5)
     kept = torch.cat([w[w != 0].abs() for w in weights(returned).values()])
     reference = torch.cat([w.detach().abs().flatten() for w in weights(build_model("resnet20", seed=0)).values()])
@@ -47,6 +47,7 @@ def test_magnitude_prunes_by_one_threshold_and_trains_with_the_mask(compress, mo
         context.config["learning_rate"],
     )
     assert set(training["mask"]) == set(weights(returned))
+    assert zeros(weights(training["teacher"]).values()) == 0  # the dense network, not the one that is pruned
 
 
 @pytest.mark.parametrize(("sparsity", "widths"), [(0.5, [8, 16, 32]), (0.7, [8, 16, 24]), (1.0, [8, 8, 8])])
