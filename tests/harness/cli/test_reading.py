@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -81,6 +82,7 @@ def test_gc_removes_what_no_record_needs(store: Store, capsys: Captured) -> None
     orphan, kept = store.stage("compress", "orphan"), store.stage("compress", "key1")
     for folder in (orphan, kept):
         folder.mkdir(parents=True)
+        os.utime(folder, (0, 0))  # younger ones are spared
     assert main(["store", "gc", "--dry-run"]) == 0
     assert orphan.exists()
     assert main(["store", "gc"]) == 0
