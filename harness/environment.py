@@ -10,6 +10,8 @@ from functools import cache
 from importlib import metadata
 from pathlib import Path
 
+from hw_targets.cpu.processor import processor_name
+
 LIBRARIES = ("torch", "onnx", "onnxruntime", "onnxscript", "numpy", "torch-pruning", "mlcommons-loadgen", "zeus")
 
 
@@ -28,19 +30,6 @@ def library_versions() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             continue
     return versions
-
-
-@cache
-def processor_name() -> str:
-    """The processor's model, family and stepping: hypervisors shorten the name alone."""
-    try:
-        lines = [line.partition(":") for line in Path("/proc/cpuinfo").read_text().splitlines()]
-        fields = {key.strip(): value.strip() for key, _, value in lines if key.strip()}
-    except OSError:
-        return platform.processor() or platform.machine()
-    name = fields.get("model name", platform.machine())
-    parts = [fields.get("cpu family"), fields.get("model"), fields.get("stepping")]
-    return f"{name} (family {parts[0]}, model {parts[1]}, stepping {parts[2]})" if all(parts) else name
 
 
 @cache

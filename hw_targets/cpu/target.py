@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -14,6 +13,7 @@ import onnx
 
 from hw_targets.cpu.child import run_job
 from hw_targets.cpu.findings import counted, layer_rows, timed
+from hw_targets.cpu.processor import processor_name
 from hw_targets.cpu.settings import SETTINGS, CpuOptions
 from hw_targets.graph import GraphError
 from hw_targets.target import Available, Effort, Measurement, Quantity, TargetError, Unavailable
@@ -111,13 +111,3 @@ class CpuTarget:
             "options": asdict(self.options),
             "logs": str((workdir / "loadgen").absolute()),
         }
-
-
-def processor_name() -> str:
-    """The processor's model name."""
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        for line in info.read_text(encoding="utf-8", errors="replace").splitlines():
-            if line.lower().startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    return platform.processor() or platform.machine()
