@@ -50,18 +50,24 @@ def measure_key(task: Task, subject: Subject, target: Target, effort: Effort, re
     """The key of the measuring stage: all that can change what comes out."""
     return stage_key(
         {
-            "task": asdict(task),
+            **_judging_parts(task, target),
             "model": subject.model_sha256,
             "dense": subject.dense_sha256,
-            "target": target.name,
-            "configuration": dict(target.configuration()),
-            "sources": hash_sources([REPOSITORY / name for name in MEASURING_SOURCES]),
             "effort": effort,
-            "versions": library_versions(),
-            "machine": machine_fingerprint(),
             "repeat": repeat,
         }
     )
+
+
+def _judging_parts(task: Task, target: Target) -> dict[str, Any]:
+    return {
+        "task": asdict(task),
+        "target": target.name,
+        "configuration": dict(target.configuration()),
+        "sources": hash_sources([REPOSITORY / name for name in MEASURING_SOURCES]),
+        "versions": library_versions(),
+        "machine": machine_fingerprint(),
+    }
 
 
 def measure_stage(
@@ -93,7 +99,7 @@ def measure_stage(
             raise HarnessError(f"target {target.name} is not available here: {available.reason}")
         outcome: dict[str, Any] = {"environment": {**describe_environment(), "device": available.detail}}
         try:
-            quality, measurement = _judge_and_measure(task, subject, target, effort, scratch, say)
+            quality, measurement = _judge_and_measure(task, subject, target, effort, scratch, store, say)
         except RuleBroken as broken:
             return {**outcome, "rule": broken.rule, "message": str(broken), "detail": broken.detail}
         except (HarnessError, UsageError, OSError):
@@ -108,7 +114,13 @@ def measure_stage(
 
 
 def _judge_and_measure(
-    task: Task, subject: Subject, target: Target, effort: Effort, scratch: Path, say: Callable[[str], None]
+    task: Task,
+    subject: Subject,
+    target: Target,
+    effort: Effort,
+    scratch: Path,
+    store: Store,
+    say: Callable[[str], None],
 ) -> tuple[Quality, Measurement]:
     import onnx
     import torch
@@ -134,10 +146,14 @@ def _judge_and_measure(
 
     samples = inputs(data.validation)
     say(f"judging on the {len(data.test):,} test images")
-    try:
-        reference = right(as_session(target.numerics(dense)), "Judging the dense reference")
-    except RuleBroken as broken:
-        raise HarnessError(f"the dense reference itself cannot be judged on {target.name}: {broken}") from broken
+
+    def dense_right() -> np.ndarray:
+        try:
+            return right(as_session(target.numerics(dense)), "Judging the dense reference")
+        except RuleBroken as broken:
+            raise HarnessError(f"the dense reference itself cannot be judged on {target.name}: {broken}") from broken
+
+    reference = _once_per_store(store, task, subject, target, dense_right)
     _check_layers(model, samples[:1])
     session = as_session(target.numerics(model))
     same = subject.model_sha256 == subject.dense_sha256
@@ -146,6 +162,21 @@ def _judge_and_measure(
     quality = judge(entry, reference, metric=task.metric, quality_target=task.quality_target)
     say(f"measuring on {target.name}, effort {effort}")
     return quality, target.measure(model, dense, samples, effort, _workdir(scratch))
+
+
+def _once_per_store(
+    store: Store, task: Task, subject: Subject, target: Target, right: Callable[[], np.ndarray]
+) -> np.ndarray:
+    """The dense reference's answers on a target, bool `[n]`: found once, for all entries."""
+    key = stage_key({**_judging_parts(task, target), "dense": subject.dense_sha256})
+
+    def work(scratch: Path) -> Mapping[str, Any]:
+        answers = right()
+        return {"samples": answers.size, "right": np.packbits(answers).tobytes().hex()}
+
+    done = store.do("reference", key, work)
+    bits = np.frombuffer(bytes.fromhex(done["right"]), np.uint8)
+    return np.unpackbits(bits, count=done["samples"]).astype(bool)
 
 
 def _check_layers(model: onnx.ModelProto, sample: np.ndarray) -> None:
