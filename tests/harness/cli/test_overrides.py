@@ -17,7 +17,7 @@ CHOICES = {
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("submision=dense", "Did you mean submission"),
+        ("submissio=dense", "Did you mean submission"),
         ("submission=magnitud", "Did you mean magnitude"),
         ("submission=dense,magnitud", "Did you mean magnitude"),
         ("task=cifar10_resnet2", "Did you mean cifar10_resnet20"),
