@@ -20,9 +20,14 @@ def build_model(name: str, *, seed: int) -> nn.Module:
     """
     import torch
 
-    from harness.models import resnet_cifar
+    from harness.models import mobilenetv2_cifar, resnet_cifar, vgg_cifar
 
-    builders = {"resnet20": resnet_cifar.resnet20}
+    builders = {
+        "resnet20": resnet_cifar.resnet20,
+        "vgg_cifar": vgg_cifar.vgg_cifar,
+        "mobilenetv2_cifar": mobilenetv2_cifar.mobilenetv2_cifar,
+        "mobilenetv2_cifar_half": mobilenetv2_cifar.mobilenetv2_cifar_half,
+    }
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return pick("model", name, builders)()
