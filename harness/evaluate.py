@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import onnx
 
-from harness.data.dataset import Images
-from harness.data.loader import ImageLoader
+from harness.data.dataset import Loader
 from harness.progress import progress_bar
 from harness.run.rules import HarnessError, RuleBroken
 from hw_targets.target import Session, TargetError
@@ -41,20 +40,17 @@ def as_session(numerics: onnx.ModelProto | Session) -> Session:
     return OrtSession(numerics) if isinstance(numerics, onnx.ModelProto) else numerics
 
 
-def correct_answers(
-    session: Session, test: Images, mean: tuple[float, ...], std: tuple[float, ...], *, classes: int, label: str
-) -> np.ndarray:
-    """Whether each test sample is classified rightly, bool `[n]`, in the test set's order.
+def correct_answers(session: Session, test: Loader, *, classes: int, label: str) -> np.ndarray:
+    """Whether each sample of `test` is classified rightly, bool `[n]`, in its order.
 
     Raises:
         RuleBroken: `wrong_output` or `not_finite` where the outputs' shape or values are wrong,
             `runtime_fails` where the model cannot be run.
         HarnessError: the test set is empty.
     """
-    loader = ImageLoader(test, mean, std, batch_size=BATCH_SIZE)
     right = []
-    with progress_bar(label, len(test), unit="images") as advance:
-        for inputs, labels in loader:
+    with progress_bar(label, test.sample_count, unit="samples") as advance:
+        for inputs, labels in test:
             batch = inputs.contiguous().numpy()
             outputs = _run(session, batch)
             _check_outputs(outputs, len(batch), classes)
@@ -86,7 +82,7 @@ def check_batch_independence(session: Session, inputs: np.ndarray) -> None:
         if outputs.shape != whole[index].shape or not np.all(np.abs(outputs - whole[index]) <= tolerance):
             raise RuleBroken(
                 "batch_dependent",
-                f"In a batch of {size} the model answers otherwise than in one of {len(whole)} for the same images.",
+                f"In a batch of {size} the model answers otherwise than in one of {len(whole)} for the same samples.",
             )
 
 
@@ -96,7 +92,7 @@ def _run(session: Session, batch: np.ndarray) -> np.ndarray:
     except (TargetError, MemoryError, OSError):
         raise
     except Exception as error:
-        raise RuleBroken("runtime_fails", f"The model fails on a batch of {len(batch)} images: {error}") from error
+        raise RuleBroken("runtime_fails", f"The model fails on a batch of {len(batch)} samples: {error}") from error
 
 
 def _check_outputs(outputs: np.ndarray, batch: int, classes: int) -> None:

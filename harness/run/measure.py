@@ -23,7 +23,7 @@ from hw_targets.target import Effort, Measurement, Session, Target, TargetError,
 if TYPE_CHECKING:
     import onnx
 
-    from harness.data.dataset import Images
+    from harness.data.dataset import Part
 
 MEASURING_SAMPLES = 256
 MEASURING_SOURCES = (
@@ -123,11 +123,9 @@ def _judge_and_measure(
     say: Callable[[str], None],
 ) -> tuple[Quality, Measurement]:
     import onnx
-    import torch
 
     from harness.data import load_dataset
-    from harness.data.loader import to_input
-    from harness.evaluate import as_session, check_batch_independence, correct_answers
+    from harness.evaluate import BATCH_SIZE, as_session, check_batch_independence, correct_answers
     from harness.run.admit import admit
 
     model = admit(subject.model, task.input, limit_bytes=task.budget.onnx_bytes)
@@ -138,14 +136,14 @@ def _judge_and_measure(
         raise HarnessError(f"{task.name} is about data with SHA-256 {task.dataset_sha256}, not {data.content_sha256}")
 
     def right(session: Session, label: str) -> np.ndarray:
-        return correct_answers(session, data.test, data.mean, data.std, classes=task.input.classes, label=label)
+        test = data.loader("test", batch_size=BATCH_SIZE)
+        return correct_answers(session, test, classes=task.input.classes, label=label)
 
-    def inputs(part: Images) -> np.ndarray:
-        images = torch.from_numpy(part.images[:MEASURING_SAMPLES])
-        return to_input(images, data.mean, data.std).contiguous().numpy()
+    def inputs(part: Part) -> np.ndarray:
+        return next(iter(data.loader(part, batch_size=MEASURING_SAMPLES)))[0].contiguous().numpy()
 
-    samples = inputs(data.validation)
-    say(f"judging on the {len(data.test):,} test images")
+    samples = inputs("validation")
+    say(f"judging on the {len(data.test):,} test samples")
 
     def dense_right() -> np.ndarray:
         try:
@@ -158,7 +156,7 @@ def _judge_and_measure(
     session = as_session(target.numerics(model))
     same = subject.model_sha256 == subject.dense_sha256
     entry = reference if same else right(session, "Judging the entry")
-    check_batch_independence(session, inputs(data.test))
+    check_batch_independence(session, inputs("test"))
     quality = judge(entry, reference, metric=task.metric, quality_target=task.quality_target)
     say(f"measuring on {target.name}, effort {effort}")
     return quality, target.measure(model, dense, samples, effort, _workdir(scratch))

@@ -93,14 +93,12 @@ def judge_reference(task: Task, files: ReferenceFiles) -> dict[str, Any]:
     import torch
 
     from harness.data import load_dataset
-    from harness.evaluate import OrtSession, correct_answers
+    from harness.evaluate import BATCH_SIZE, OrtSession, correct_answers
     from harness.run.export import export_onnx
 
-    data = load_dataset(task.dataset)
+    test = load_dataset(task.dataset).loader("test", batch_size=BATCH_SIZE)
     model = export_onnx(reference_module(task, files.weights), torch.zeros(2, *task.input.shape))
-    right = correct_answers(
-        OrtSession(model), data.test, data.mean, data.std, classes=task.input.classes, label="Judging the reference"
-    )
+    right = correct_answers(OrtSession(model), test, classes=task.input.classes, label="Judging the reference")
     record = json.loads(files.record.read_text())
     record["test_accuracy"] = float(right.mean())
     write_atomically(files.record, json.dumps(record, indent=1) + "\n")

@@ -10,22 +10,31 @@ from harness.training.recipe import Recipe
 Scenario = Literal["single_stream", "offline"]
 
 
+Origin = Literal["shipped", "trained", "torchvision"]
+
+
 @dataclass(frozen=True)
 class Reference:
     """The dense network that an entry starts from and is compared with.
 
     Attributes:
-        weights: file name under `harness/tasks/references/`, in safetensors format.
-        sha256: of that file.
-        value: the metric on the full test set, by the harness, in float32 on ONNX Runtime.
-        published, published_source: what the paper reports, for orientation only.
+        origin: `shipped` with the repository; `trained` on first use, by the recipe, from the
+            model's pretrained weights where it has some; or `torchvision`'s published weights.
+        weights: file name: under `harness/tasks/references/`, or in the user's cache.
+        sha256: of the file; of torchvision's, the digits in its name; None where it is `trained`
+            anew on each machine.
+        value: the metric on the full test set. Measured by the harness in float32 on ONNX Runtime,
+            except where `basis` says that it is the published one.
+        published, published_source: what the paper or the weights' maker reports.
     """
 
     __pydantic_config__: ClassVar = {"extra": "forbid"}
 
     weights: str
-    sha256: str
+    sha256: str | None
     value: float
+    origin: Origin = "shipped"
+    basis: Literal["measured", "published"] = "measured"
     published: float | None = None
     published_source: str | None = None
 
@@ -36,6 +45,7 @@ class InputContract:
 
     Attributes:
         shape: of one sample, without the batch dimension.
+        dtype: float32, or int64 where the input is token ids.
         classes: length of the output's second dimension.
     """
 
@@ -43,7 +53,7 @@ class InputContract:
 
     shape: tuple[int, ...]
     classes: int
-    dtype: Literal["float32"] = "float32"
+    dtype: Literal["float32", "int64"] = "float32"
 
 
 @dataclass(frozen=True)
@@ -66,7 +76,10 @@ class Task:
     """A workload and the quality that must be kept.
 
     Attributes:
-        dataset_sha256: of the decoded content (`harness.data.dataset.content_hash`).
+        dataset_sha256: of the decoded content (`harness.data.dataset.content_hash`); None where the
+            data are too large to hash at each start, and their layout is checked instead.
+        parameters: trainable ones of the dense model.
+        macs: multiply–accumulates of one sample, counted in its ONNX graph (`hw_targets.trace`).
         quality_ratio: an entry must keep this share of the reference's value; MLPerf's is 0.99.
         superseded_by: the task that replaces this one, for results that were made before.
     """
@@ -77,8 +90,10 @@ class Task:
     version: int
     title: str
     dataset: str
-    dataset_sha256: str
+    dataset_sha256: str | None
     model: str
+    parameters: int
+    macs: int
     metric: Literal["top1_accuracy"]
     reference: Reference
     input: InputContract

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from harness.data.loader import ImageLoader
+from harness.data.dataset import Loader
 from harness.training.recipe import Recipe
 
 Loss = Callable[[nn.Module, torch.Tensor, torch.Tensor], torch.Tensor]
@@ -51,7 +51,7 @@ class Trainer:
     def __init__(
         self,
         model: nn.Module,
-        loader: ImageLoader,
+        loader: Loader,
         recipe: Recipe,
         *,
         mask: Mapping[str, torch.Tensor] | None = None,
@@ -67,13 +67,7 @@ class Trainer:
         self.forward = torch.compile(model) if compile else model
         parameters = dict(model.named_parameters())
         self.masked = [(parameters[name], keep) for name, keep in (mask or {}).items()]
-        self.optimizer = torch.optim.SGD(
-            _decay_groups(model, recipe.weight_decay),
-            lr=recipe.learning_rate,
-            momentum=recipe.momentum,
-            nesterov=recipe.momentum > 0,
-            foreach=True,
-        )
+        self.optimizer = _optimizer(model, recipe)
         steps, warmup = recipe.epochs * len(loader), int(recipe.warmup_epochs * len(loader))
         self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimizer, warmup_cosine(steps, warmup))
         self.curve: list[EpochResult] = []
@@ -95,6 +89,8 @@ class Trainer:
             loss = self._loss(inputs, labels)
             self.optimizer.zero_grad(set_to_none=True)
             loss.backward()
+            if self.recipe.clip_norm is not None:
+                torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip_norm)
             self.optimizer.step()
             self.schedule.step()
             self._apply_masks()
@@ -167,6 +163,15 @@ def warmup_cosine(steps: int, warmup: int) -> Callable[[int], float]:
         return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - warmup) / max(1, steps - warmup))))
 
     return share
+
+
+def _optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    groups = _decay_groups(model, recipe.weight_decay)
+    if recipe.optimizer == "adamw":
+        return torch.optim.AdamW(groups, lr=recipe.learning_rate, foreach=True)
+    return torch.optim.SGD(
+        groups, lr=recipe.learning_rate, momentum=recipe.momentum, nesterov=recipe.momentum > 0, foreach=True
+    )
 
 
 def _decay_groups(model: nn.Module, weight_decay: float) -> list[dict]:

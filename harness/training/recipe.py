@@ -3,31 +3,37 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """Stochastic gradient descent with Nesterov momentum, linear warm-up and cosine decay.
+    """Linear warm-up and cosine decay of the learning rate, under one of two optimisers.
 
     Attributes:
+        optimizer: `sgd` is stochastic gradient descent with Nesterov momentum; `adamw` is Adam with
+            decoupled weight decay (Loshchilov & Hutter 2019, arXiv 1711.05101) and its usual β.
         learning_rate: the peak, reached after `warmup_epochs`, then a half cosine down to zero
             (Loshchilov & Hutter 2017, arXiv 1608.03983, equation 5, one period).
         weight_decay: on weights of convolutions and linear layers; biases and batch norm have none
             (Goyal et al. 2017, arXiv 1706.02677, section 5.3).
+        momentum: of `sgd`.
+        clip_norm: the gradient's largest L2 norm over all parameters; None leaves it alone.
         label_smoothing: as in Szegedy et al. 2016, arXiv 1512.00567, section 7.
-        crop_padding, flip: see `harness.data.loader.Augmentation`.
+        crop_padding, flip: of images; see `harness.data.images.Augmentation`.
         bfloat16: run forward and backward under bfloat16 autocast; weights stay float32.
     """
 
     __pydantic_config__: ClassVar = {"extra": "forbid"}
 
     epochs: int
+    optimizer: Literal["sgd", "adamw"] = "sgd"
     batch_size: int = 128
     learning_rate: float = 0.1
     momentum: float = 0.9
     weight_decay: float = 5e-4
     warmup_epochs: float = 0.0
+    clip_norm: float | None = None
     label_smoothing: float = 0.0
     crop_padding: int = 4
     flip: bool = True

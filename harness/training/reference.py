@@ -11,12 +11,14 @@ import torch
 from safetensors.torch import save_file
 
 from harness.data import load_dataset
-from harness.data.loader import Augmentation, ImageLoader
+from harness.data.dataset import Loader
 from harness.environment import describe_environment, sha256_of_file
 from harness.models import build_model
 from harness.progress import progress_bar
 from harness.tasks.task import Task
 from harness.training.loop import Trainer
+
+EVALUATION_BATCH = 500
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class ReferenceFiles:
 
 
 @torch.no_grad()
-def top1_accuracy(model: torch.nn.Module, loader: ImageLoader) -> float:
+def top1_accuracy(model: torch.nn.Module, loader: Loader) -> float:
     """Share of the loader's samples whose largest logit is at the label."""
     model.eval()
     right = sum(int((model(inputs).argmax(1) == labels).sum()) for inputs, labels in loader)
@@ -62,9 +64,8 @@ def train_reference(
     recipe = replace(task.recipe, epochs=epochs) if epochs else task.recipe
     configuration = {"task": task.name, "version": task.version, "seed": seed, "recipe": asdict(recipe)}
     data = load_dataset(task.dataset)
-    augment = Augmentation(recipe.crop_padding, recipe.flip)
-    loader = ImageLoader(data.train, data.mean, data.std, batch_size=recipe.batch_size, augment=augment, seed=seed)
-    validation = ImageLoader(data.validation, data.mean, data.std, batch_size=500)
+    loader = data.loader("train", batch_size=recipe.batch_size, recipe=recipe, seed=seed)
+    validation = data.loader("validation", batch_size=EVALUATION_BATCH)
     trainer = Trainer(build_model(task.model, seed=seed), loader, recipe, compile=compile)
     folder.mkdir(parents=True, exist_ok=True)
     checkpoint = folder / f"{task.name}.checkpoint.pt"

@@ -21,11 +21,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import torch
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from harness.data import load_dataset
-from harness.data.loader import ImageLoader
 from harness.evaluate import BATCH_SIZE, OrtSession, correct_answers
 from harness.models import build_model
 from harness.run.export import export_onnx
@@ -52,15 +52,15 @@ def main() -> int:
 def bench(rounds: int) -> dict:
     """Medians in s, and the ratio by round."""
     data = load_dataset("cifar10")
-    loader = ImageLoader(data.test, data.mean, data.std, batch_size=BATCH_SIZE)
+    loader = data.loader("test", batch_size=BATCH_SIZE)
     batches = [(inputs.contiguous().numpy(), labels.numpy()) for inputs, labels in loader]
-    session = OrtSession(export_onnx(build_model("resnet20", seed=0), loader.images[:2].permute(0, 3, 1, 2).float()))
+    session = OrtSession(export_onnx(build_model("resnet20", seed=0), torch.from_numpy(batches[0][0])))
 
     def bare() -> np.ndarray:
         return np.concatenate([session.run(inputs).argmax(1) == labels for inputs, labels in batches])
 
     def harness() -> np.ndarray:
-        return correct_answers(session, data.test, data.mean, data.std, classes=10, label="Judging")
+        return correct_answers(session, loader, classes=10, label="Judging")
 
     assert (bare() == harness()).all()
     times: dict[str, list[float]] = {"bare": [], "harness": []}

@@ -5,11 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from harness.data.dataset import Images
+from harness.data.dataset import Samples
+from harness.data.images import ImageLoader
 from harness.evaluate import correct_answers
 from harness.run.rules import RuleBroken
 
-TEST = Images(np.arange(250, dtype=np.uint8).reshape(250, 1, 1, 1), (np.arange(250) % 10).astype(np.uint8))
+PIXELS = Samples(np.arange(250, dtype=np.uint8).reshape(250, 1, 1, 1), (np.arange(250) % 10).astype(np.uint8))
+TEST = ImageLoader(PIXELS, (0.0,), (1.0,), batch_size=100)
 
 
 class Fixed:
@@ -25,7 +27,7 @@ class Fixed:
 
 
 def evaluate(session) -> np.ndarray:
-    return correct_answers(session, TEST, (0.0,), (1.0,), classes=10, label="Test")
+    return correct_answers(session, TEST, classes=10, label="Test")
 
 
 def test_answers_come_in_the_order_of_the_test_set():

@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 
 from harness.data import cifar10
-from harness.data.dataset import Images, content_hash
+from harness.data.dataset import Samples, content_hash
 from harness.data.fetch import HttpSource
 
 PER_BATCH = 8
@@ -27,8 +27,8 @@ PER_BATCH = 8
 class TinyCifar:
     """40 training and 8 test images of two classes, packed as the two sources pack them."""
 
-    train: Images
-    test: Images
+    train: Samples
+    test: Samples
     binary: bytes
     npm: bytes
 
@@ -68,7 +68,7 @@ def tiny() -> TinyCifar:
     npm = {f"package/{name}.png": _png(pixels[part]) for name, part in zip(names, batches, strict=True)}
     npm["package/train_lables.json"] = json.dumps(labels[:cut].tolist()).encode()
     npm["package/test_lables.json"] = json.dumps(labels[cut:].tolist()).encode()
-    train, test = Images(pixels[:cut], labels[:cut]), Images(pixels[cut:], labels[cut:])
+    train, test = Samples(pixels[:cut], labels[:cut]), Samples(pixels[cut:], labels[cut:])
     return TinyCifar(train, test, _packed(binary), _packed(npm))
 
 

@@ -39,7 +39,7 @@ def test_both_layouts_decode_to_the_same_pixels(tmp_path: Path, tiny) -> None:
     for decode, content in ((cifar10._decode_binary, tiny.binary), (cifar10._decode_npm, tiny.npm)):
         (tmp_path / "archive").write_bytes(content)
         for part, expected in zip(decode(tmp_path / "archive"), (tiny.train, tiny.test), strict=True):
-            np.testing.assert_array_equal(part.images, expected.images)
+            np.testing.assert_array_equal(part.inputs, expected.inputs)
             np.testing.assert_array_equal(part.labels, expected.labels)
 
 
@@ -47,10 +47,10 @@ def test_parts_share_no_image_and_are_fetched_once(cache: Path, site, tiny) -> N
     assert not is_present("cifar10")
     for _ in range(2):
         data = load_dataset("cifar10")
-    pixels = [image.tobytes() for part in (data.train, data.validation, data.test) for image in part.images]
+    pixels = [image.tobytes() for part in (data.train, data.validation, data.test) for image in part.inputs]
     assert [len(part) for part in (data.train, data.validation, data.test)] == [36, 4, 8]
     assert len(set(pixels)) == 48
-    np.testing.assert_array_equal(data.test.images, tiny.test.images)
+    np.testing.assert_array_equal(data.test.inputs, tiny.test.inputs)
     assert sorted(data.validation.labels) == [0, 0, 1, 1]
     assert len(site.ranges) == 1
     assert is_present("cifar10")

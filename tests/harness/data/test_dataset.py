@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.data.cifar10 import SPLIT_SEED, VALIDATION_SIZE
-from harness.data.dataset import Images, content_hash, stratified_split
+from harness.data.dataset import Samples, content_hash, stratified_split
 
 
-def images(n: int = 4, seed: int = 0) -> Images:
+def images(n: int = 4, seed: int = 0) -> Samples:
     rng = np.random.default_rng(seed)
-    return Images(rng.integers(0, 256, (n, 2, 2, 3), dtype=np.uint8), rng.integers(0, 2, n, dtype=np.uint8))
+    return Samples(rng.integers(0, 256, (n, 2, 2, 3), dtype=np.uint8), rng.integers(0, 2, n, dtype=np.uint8))
 
 
 @given(
@@ -43,9 +43,9 @@ def test_split_refuses_what_cannot_be_shared_equally() -> None:
 
 def test_content_hash_sees_every_byte_and_the_parts() -> None:
     a, b = images(seed=1), images(seed=2)
-    changed = Images(a.images.copy(), a.labels.copy())
-    changed.images[-1, -1, -1, -1] ^= 1
-    relabelled = Images(a.images, a.labels ^ 1)
+    changed = Samples(a.inputs.copy(), a.labels.copy())
+    changed.inputs[-1, -1, -1, -1] ^= 1
+    relabelled = Samples(a.inputs, a.labels ^ 1)
     hashes = [content_hash(*parts) for parts in ((a, b), (b, a), (changed, b), (relabelled, b), (a,))]
     assert len(set(hashes)) == len(hashes)
-    assert content_hash(Images(np.asfortranarray(a.images), a.labels), b) == hashes[0]
+    assert content_hash(Samples(np.asfortranarray(a.inputs), a.labels), b) == hashes[0]

@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from harness.data.dataset import Images
-from harness.data.loader import Augmentation, ImageLoader
+from harness.data.dataset import Samples
+from harness.data.images import Augmentation, ImageLoader
 from harness.training.loop import DivergedError, Trainer, distillation_loss, warmup_cosine
 from harness.training.recipe import Recipe
 
@@ -17,7 +17,7 @@ RECIPE = Recipe(epochs=4, batch_size=8, learning_rate=0.05, bfloat16=False)
 
 def trainer(recipe: Recipe = RECIPE) -> Trainer:
     rng = np.random.default_rng(0)
-    data = Images(rng.integers(0, 255, (40, 8, 8, 3), dtype=np.uint8), rng.integers(0, 4, 40).astype(np.uint8))
+    data = Samples(rng.integers(0, 255, (40, 8, 8, 3), dtype=np.uint8), rng.integers(0, 4, 40).astype(np.uint8))
     loader = ImageLoader(data, (0.5,) * 3, (0.25,) * 3, batch_size=8, augment=Augmentation(crop_padding=1), seed=3)
     torch.manual_seed(0)
     model = nn.Sequential(nn.Conv2d(3, 6, 3), nn.BatchNorm2d(6), nn.ReLU(), nn.Flatten(), nn.Linear(216, 4))

@@ -4,16 +4,16 @@ import numpy as np
 import pytest
 import torch
 
-from harness.data.dataset import Images
-from harness.data.loader import Augmentation, ImageLoader, augmented, to_input
+from harness.data.dataset import Samples
+from harness.data.images import Augmentation, ImageLoader, augmented, to_input
 
 MEAN, STD = (0.5, 0.25, 0.75), (0.2, 0.3, 0.4)
 
 
-def images(n: int, side: int = 8) -> Images:
+def images(n: int, side: int = 8) -> Samples:
     """Random pixels; the label says which image it is."""
     pixels = np.random.default_rng(0).integers(0, 256, (n, side, side, 3), dtype=np.uint8)
-    return Images(pixels, np.arange(n, dtype=np.uint8))
+    return Samples(pixels, np.arange(n, dtype=np.uint8))
 
 
 def loader(n: int = 40, batch_size: int = 8, seed: int = 5, augment: Augmentation | None = None) -> ImageLoader:
@@ -34,15 +34,15 @@ def views(image: np.ndarray, padding: int) -> list[bytes]:
 def test_augmented_images_are_crops_and_mirror_images_of_their_originals(padding: int, flip: bool) -> None:
     data = images(60)
     how = Augmentation(padding, flip)
-    out = augmented(torch.from_numpy(data.images), how, np.random.default_rng(1), seed=3, epoch=0).numpy()
-    found = [views(data.images[i], padding).index(out[i].tobytes()) for i in range(60)]
+    out = augmented(torch.from_numpy(data.inputs), how, np.random.default_rng(1), seed=3, epoch=0).numpy()
+    found = [views(data.inputs[i], padding).index(out[i].tobytes()) for i in range(60)]
     crops = (2 * padding + 1) ** 2
     assert any(place >= crops for place in found) == flip
     assert len(set(found)) > (10 if padding else 1 if flip else 0)
 
 
 def test_every_image_shows_both_sides_in_two_epochs_in_a_row() -> None:
-    data, how = torch.from_numpy(images(30).images), Augmentation(crop_padding=0, flip=True)
+    data, how = torch.from_numpy(images(30).inputs), Augmentation(crop_padding=0, flip=True)
     first, second, third = (augmented(data, how, np.random.default_rng(e), seed=9, epoch=e) for e in (0, 1, 2))
     assert torch.equal(first.flip(2), second)
     assert torch.equal(first, third)

@@ -7,12 +7,16 @@ and an epoch's crops and flips are copies of whole groups of images that share a
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
-from harness.data.dataset import Images
+from harness.data.dataset import Part, Samples
+
+if TYPE_CHECKING:
+    from harness.training.recipe import Recipe
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,34 @@ class Augmentation:
 
     crop_padding: int = 4
     flip: bool = True
+
+
+@dataclass(frozen=True)
+class ImageDataset:
+    """An image set in memory, and how pixels become the network's input.
+
+    Attributes:
+        mean, std: per channel, of pixel values in 0…1; computed on the training images.
+        content_sha256: of the whole decoded content, as it was verified.
+    """
+
+    name: str
+    train: Samples
+    validation: Samples
+    test: Samples
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    content_sha256: str
+
+    def loader(self, part: Part, *, batch_size: int, recipe: Recipe | None = None, seed: int = 0) -> ImageLoader:
+        """See `harness.data.dataset.Dataset.loader`."""
+        augment = Augmentation(recipe.crop_padding, recipe.flip) if recipe else None
+        samples: Samples = getattr(self, part)
+        return ImageLoader(samples, self.mean, self.std, batch_size=batch_size, augment=augment, seed=seed)
+
+    def without_test(self) -> ImageDataset:
+        """The same with an empty test set: what an entry may learn from."""
+        return replace(self, test=self.test.subset(np.arange(0)))
 
 
 def to_input(images: torch.Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> torch.Tensor:
@@ -48,7 +80,7 @@ class ImageLoader:
 
     def __init__(
         self,
-        data: Images,
+        data: Samples,
         mean: tuple[float, ...],
         std: tuple[float, ...],
         *,
@@ -56,7 +88,7 @@ class ImageLoader:
         augment: Augmentation | None = None,
         seed: int = 0,
     ) -> None:
-        self.images = torch.from_numpy(data.images)
+        self.images = torch.from_numpy(data.inputs)
         self.labels = torch.from_numpy(data.labels).long()
         self.mean, self.std = mean, std
         self.batch_size, self.augment, self.seed = batch_size, augment, seed
