@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, cast
 
 from harness.names import pick
 
 if TYPE_CHECKING:
     from harness.data.dataset import Dataset
+
+
+# Each module has the two functions of `DatasetModule`; nothing of them is imported until needed.
+MODULES = {
+    "cifar10": "harness.data.cifar10",
+}
+
+
+class DatasetModule(Protocol):
+    """What the module of a data set offers."""
+
+    def load(self, *, fetch: bool = True) -> Dataset: ...
+
+    def is_present(self) -> bool: ...
 
 
 def data_root() -> Path:
@@ -23,7 +36,7 @@ def data_root() -> Path:
 
 
 def load_dataset(name: str, *, fetch: bool = True) -> Dataset:
-    """Load data set `name` into memory.
+    """Load data set `name`.
 
     Args:
         fetch: get it from its sources where it is not there yet.
@@ -32,26 +45,24 @@ def load_dataset(name: str, *, fetch: bool = True) -> Dataset:
         UnknownNameError: no such data set.
         DataUnavailableError: not there, and no source could give it.
     """
-    return pick("data set", name, _loaders())(fetch=fetch)
+    return _module(name).load(fetch=fetch)
 
 
 def dataset_names() -> list[str]:
     """Names of all data sets, sorted."""
-    return sorted(_loaders())
+    return sorted(MODULES)
 
 
 def is_present(name: str) -> bool:
-    """Whether data set `name` was fetched already (its content is verified when it is loaded).
+    """Whether data set `name` is there already (its content is verified when it is loaded).
 
     Raises:
         UnknownNameError: no such data set.
     """
-    from harness.data import cifar10
-
-    return pick("data set", name, {"cifar10": cifar10.is_present})()
+    return _module(name).is_present()
 
 
-def _loaders() -> dict[str, Callable[..., Dataset]]:
-    from harness.data import cifar10
+def _module(name: str) -> DatasetModule:
+    from importlib import import_module
 
-    return {"cifar10": cifar10.load}
+    return cast("DatasetModule", import_module(pick("data set", name, MODULES)))

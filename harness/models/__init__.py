@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from harness.names import pick
 
 if TYPE_CHECKING:
     from torch import nn
+
+
+# Model → `module:function`; nothing is imported until needed.
+BUILDERS = {
+    "resnet20": "harness.models.resnet_cifar:resnet20",
+    "vgg_cifar": "harness.models.vgg_cifar:vgg_cifar",
+    "mobilenetv2_cifar": "harness.models.mobilenetv2_cifar:mobilenetv2_cifar",
+    "mobilenetv2_cifar_half": "harness.models.mobilenetv2_cifar:mobilenetv2_cifar_half",
+}
+# Those whose training starts from pretrained weights.
+PRETRAINED: dict[str, str] = {}
 
 
 def build_model(name: str, *, seed: int) -> nn.Module:
@@ -20,14 +32,33 @@ def build_model(name: str, *, seed: int) -> nn.Module:
     """
     import torch
 
-    from harness.models import mobilenetv2_cifar, resnet_cifar, vgg_cifar
-
-    builders = {
-        "resnet20": resnet_cifar.resnet20,
-        "vgg_cifar": vgg_cifar.vgg_cifar,
-        "mobilenetv2_cifar": mobilenetv2_cifar.mobilenetv2_cifar,
-        "mobilenetv2_cifar_half": mobilenetv2_cifar.mobilenetv2_cifar_half,
-    }
+    builder = _function(pick("model", name, BUILDERS))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return pick("model", name, builders)()
+        return builder()
+
+
+def initial_model(name: str, *, seed: int) -> nn.Module:
+    """The network as the training of a reference starts with it.
+
+    It holds pretrained weights where the model has some, with what they lack (a new head)
+    initialised from `seed`; else it is `build_model`.
+
+    Raises:
+        UnknownNameError: no such model.
+        DataUnavailableError: the pretrained weights are not there and cannot be fetched.
+    """
+    import torch
+
+    if name not in PRETRAINED:
+        return build_model(name, seed=seed)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return _function(PRETRAINED[name])()
+
+
+def _function(place: str) -> Callable[[], nn.Module]:
+    from importlib import import_module
+
+    module, function = place.split(":")
+    return getattr(import_module(module), function)

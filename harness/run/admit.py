@@ -124,7 +124,7 @@ def _check_interface(model: onnx.ModelProto, contract: InputContract) -> None:
     expected = f"one input, {contract.dtype} [batch, {', '.join(map(str, contract.shape))}]"
     if len(inputs) != 1:
         raise RuleBroken("wrong_input", f"The model has {len(inputs)} inputs; the task has {expected}.")
-    dtype = pick("input type", contract.dtype, {"float32": TensorProto.FLOAT})
+    dtype = pick("input type", contract.dtype, {"float32": TensorProto.FLOAT, "int64": TensorProto.INT64})
     kind, shape = _shape(inputs[0])
     if kind != dtype or shape is None or tuple(shape[1:]) != tuple(contract.shape):
         raise RuleBroken("wrong_input", f"The model's input is {_show(inputs[0])}; the task has {expected}.")

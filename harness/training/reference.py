@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from harness.data import load_dataset
 from harness.data.dataset import Loader
 from harness.environment import describe_environment, sha256_of_file
-from harness.models import build_model
+from harness.models import initial_model
 from harness.progress import progress_bar
 from harness.tasks.task import Task
 from harness.training.loop import Trainer
@@ -66,7 +66,7 @@ def train_reference(
     data = load_dataset(task.dataset)
     loader = data.loader("train", batch_size=recipe.batch_size, recipe=recipe, seed=seed)
     validation = data.loader("validation", batch_size=EVALUATION_BATCH)
-    trainer = Trainer(build_model(task.model, seed=seed), loader, recipe, compile=compile)
+    trainer = Trainer(initial_model(task.model, seed=seed), loader, recipe, compile=compile)
     folder.mkdir(parents=True, exist_ok=True)
     checkpoint = folder / f"{task.name}.checkpoint.pt"
     curve = _resume(trainer, checkpoint, configuration)
