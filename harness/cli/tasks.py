@@ -12,6 +12,13 @@ if TYPE_CHECKING:
     from harness.tasks.task import Task
 
 
+ORIGINS = {
+    "shipped": "trained by the recipe below; weights and record come with the repository",
+    "trained": "trained by the recipe below on first use, and kept",
+    "torchvision": "torchvision's published weights, fetched on first use",
+}
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("action", nargs="?", choices=("list", "show"), default="list", help="default: list")
     completes_with(parser.add_argument("name", nargs="?", metavar="NAME", help="of the task to show"), task_names)
@@ -34,71 +41,99 @@ def execute(args: argparse.Namespace) -> int:
 def _list(tasks: list[Task], as_json: bool) -> int:
     from harness.cli.output import make_table, show_json, show_table
 
-    rows = [
-        {
-            "name": task.name,
-            "version": task.version,
-            "title": task.title,
-            "data_ready": _data_ready(task),
-            "reference": task.reference.value,
-            "quality_target": round(task.quality_target, 6),
-            "superseded_by": task.superseded_by,
-        }
-        for task in tasks
-    ]
+    rows = [summary(task) for task in tasks]
     if as_json:
         show_json(rows)
         return 0
     cells = [
         (
             row["name"],
-            row["version"],
             row["title"] if row["superseded_by"] is None else f"{row['title']} (superseded by {row['superseded_by']})",
-            f"{row['reference']:.2%}",
+            f"{row['reference']:.2%}" + ("" if row["basis"] == "measured" else "*"),
             f"{row['quality_target']:.2%}",
-            "ready" if row["data_ready"] else "not fetched",
+            f"{row['parameters'] / 1e6:.2f} M",
+            f"{row['macs'] / 1e6:,.1f} M",
+            "ready" if row["ready"] else ", ".join(what.split(":")[0] for what in row["missing"]) + " missing",
         )
         for row in rows
     ]
-    show_table(make_table(("task", "version", "what", "reference", "quality target", "data"), cells))
+    show_table(make_table(("task", "what", "reference", "quality target", "parameters", "MACs", "state"), cells))
+    if any(row["basis"] != "measured" for row in rows):
+        print("* as published, not measured here")
+    if any(row["missing"] for row in rows):
+        print("What to do about what is missing: openprune tasks show NAME")
     return 0
+
+
+def summary(task: Task) -> dict[str, Any]:
+    """`task` in a line of plain values; `ready` is True where nothing is missing on this machine."""
+    from harness.references import missing_for
+
+    missing = missing_for(task)
+    return {
+        "name": task.name,
+        "version": task.version,
+        "title": task.title,
+        "dataset": task.dataset,
+        "metric": task.metric,
+        "reference": task.reference.value,
+        "basis": task.reference.basis,
+        "quality_target": round(task.quality_target, 6),
+        "parameters": task.parameters,
+        "macs": task.macs,
+        "ready": not missing,
+        "missing": missing,
+        "superseded_by": task.superseded_by,
+    }
 
 
 def _show(task: Task, as_json: bool) -> int:
+    from harness.cli.layers import HEADINGS, layer_cells, layer_rows
     from harness.cli.output import make_table, show_json, show_table
+    from harness.progress import progress_bar
 
+    with progress_bar(f"Tracing {task.model}", None):
+        rows = layer_rows(task)
     if as_json:
-        show_json({**asdict(task), "quality_target": task.quality_target, "data_ready": _data_ready(task)})
-    else:
-        show_table(make_table(("fact", "value"), facts(task, _data_ready(task)).items(), title=task.title))
+        show_json({**asdict(task), **summary(task), "reference": asdict(task.reference), "layers": rows})
+        return 0
+    show_table(make_table(("fact", "value"), facts(task, summary(task)["missing"]).items(), title=task.title))
+    show_table(make_table(HEADINGS, layer_cells(task, rows), title="Layers, for one sample"))
     return 0
 
 
-def _data_ready(task: Task) -> bool:
-    from harness.data import is_present
-
-    return is_present(task.dataset)
-
-
-def facts(task: Task, data_ready: bool) -> dict[str, Any]:
+def facts(task: Task, missing: list[str]) -> dict[str, Any]:
     """What a reader wants to know of `task`, in words."""
-    reference, recipe, budget = task.reference, task.recipe, task.budget
-    state = "ready" if data_ready else f"not fetched: openprune data fetch {task.dataset}"
+    reference, budget = task.reference, task.budget
     published = f"{reference.published:.2%} ({reference.published_source})" if reference.published else "none cited"
-    augmentation = f"crops from {recipe.crop_padding} pixels of border" + (", flips" if recipe.flip else "")
-    precision = "bfloat16 autocast" if recipe.bfloat16 else "float32"
     return {
         "task": f"{task.name}, version {task.version}"
         + (f", superseded by {task.superseded_by}" if task.superseded_by else ""),
-        "data": f"{task.dataset} ({state})",
+        "state": "ready" if not missing else "\n".join(missing),
+        "data": task.dataset,
         "model": task.model,
         "input": f"{task.input.dtype} [n, {', '.join(map(str, task.input.shape))}] → [n, {task.input.classes}]",
-        "reference": f"{reference.value:.2%} {task.metric}, float32 on ONNX Runtime",
+        "reference": f"{reference.value:.2%} {task.metric}, "
+        + ("float32 on ONNX Runtime" if reference.basis == "measured" else "as published; not measured here"),
+        "made": ORIGINS[reference.origin],
         "published": published,
         "quality target": f"{task.quality_target:.2%} ({task.quality_ratio:.0%} of the reference)",
         "scenarios": ", ".join(task.scenarios),
-        "recipe": f"{recipe.epochs} epochs, batch {recipe.batch_size}, learning rate {recipe.learning_rate}, "
-        f"momentum {recipe.momentum}, weight decay {recipe.weight_decay}, {augmentation}, {precision}",
+        "recipe": _recipe(task),
         "budget": f"{budget.compress_s:g} s to compress, {budget.onnx_bytes / 2**20:g} MiB of ONNX",
         "citation": task.citation.strip(),
     }
+
+
+def _recipe(task: Task) -> str:
+    recipe = task.recipe
+    optimizer = f"SGD with momentum {recipe.momentum}" if recipe.optimizer == "sgd" else "AdamW"
+    parts = [
+        f"{recipe.epochs} epochs of batch {recipe.batch_size}",
+        f"{optimizer}, learning rate {recipe.learning_rate}, weight decay {recipe.weight_decay}",
+        f"label smoothing {recipe.label_smoothing}" if recipe.label_smoothing else "",
+        "" if task.input.dtype == "int64" else f"crops from {recipe.crop_padding} pixels of border",
+        "flips" if recipe.flip and task.input.dtype != "int64" else "",
+        "bfloat16 autocast" if recipe.bfloat16 else "float32",
+    ]
+    return ", ".join(part for part in parts if part)

@@ -16,7 +16,7 @@ from typing import Any
 
 from harness.entries import REPOSITORY, Entry, hash_sources
 from harness.environment import library_versions, sha256_of_file
-from harness.run.reference import reference_weights
+from harness.references import ReferenceFile
 from harness.run.rules import HarnessError
 from harness.run.worker import Job, WorkerResult
 from harness.store import Store, stage_key
@@ -39,11 +39,12 @@ COMPRESSING_SOURCES = (
 COMPRESSING_FIELDS = ("name", "version", "dataset", "dataset_sha256", "model", "reference", "input", "recipe", "budget")
 
 
-def compress_key(task: Task, entry: Entry, seed: int) -> str:
+def compress_key(task: Task, weights: ReferenceFile, entry: Entry, seed: int) -> str:
     """The key of the compress stage: all that can change what comes out."""
     return stage_key(
         {
             "task": {name: value for name, value in asdict(task).items() if name in COMPRESSING_FIELDS},
+            "weights": weights.sha256,
             "submission": entry.name,
             "sources": hash_sources([entry.folder]),
             "techniques": hash_sources([REPOSITORY / name for name in COMPRESSING_SOURCES]),
@@ -54,7 +55,7 @@ def compress_key(task: Task, entry: Entry, seed: int) -> str:
     )
 
 
-def compress_stage(task: Task, entry: Entry, seed: int, store: Store) -> dict[str, Any]:
+def compress_stage(task: Task, weights: ReferenceFile, entry: Entry, seed: int, store: Store) -> dict[str, Any]:
     """Compress once for each key, and return the stage's result.
 
     Returns:
@@ -62,15 +63,13 @@ def compress_stage(task: Task, entry: Entry, seed: int, store: Store) -> dict[st
 
     Raises:
         HarnessError: the worker was ended from outside; the next call tries again.
-        UsageError: the reference's weights are missing.
     """
-    key = compress_key(task, entry, seed)
-    weights = reference_weights(task)
+    key = compress_key(task, weights, entry, seed)
 
     def work(scratch: Path) -> Mapping[str, Any]:
         job = Job(
             task=asdict(task),
-            weights=str(weights),
+            weights=str(weights.path),
             submission=entry.name,
             folder=str(entry.folder),
             config=dict(entry.parameters),

@@ -16,6 +16,7 @@ from typing import Any
 from harness.entries import Entry
 from harness.environment import describe_environment
 from harness.records import Compression, Failure, Quality, Record
+from harness.references import Missing, ReferenceFile, find_reference, reference_file
 from harness.run.compress import compress_key, compress_stage
 from harness.run.measure import Subject, measure_key, measure_stage, read_measurement
 from harness.run.reference import dense_stage
@@ -62,14 +63,15 @@ def run(request: Request, store: Store, say: Callable[[str], None] | None = None
         OSError: the store cannot be written.
     """
     say = say or (lambda line: print(f"[{request.entry.name}] {line}", file=sys.stderr, flush=True))
-    dense_key = dense_stage(request.task, store)
-    if not store.finished("compress", compress_key(request.task, request.entry, request.seed)):
+    weights = _reference(request.task)
+    dense_key = dense_stage(request.task, weights, store)
+    key = compress_key(request.task, weights, request.entry, request.seed)
+    if not store.finished("compress", key):
         say(f"compressing, seed {request.seed}")
         _require_data(request.task)
     try:
-        compressed = compress_stage(request.task, request.entry, request.seed, store)
+        compressed = compress_stage(request.task, weights, request.entry, request.seed, store)
     except HarnessError as error:
-        key = compress_key(request.task, request.entry, request.seed)
         failed = {"key": key, "time_s": 0.0, "samples_trained": 0}
         records = [_error(request, target, failed, error) for target in request.targets]
         return _keep(store, records)
@@ -82,6 +84,13 @@ def run(request: Request, store: Store, say: Callable[[str], None] | None = None
             fresh.append(record.id)
         records.append(record)
     return Outcome(tuple(records), tuple(fresh))
+
+
+def _reference(task: Task) -> ReferenceFile:
+    """The reference; where neither it nor the data are there, the data come first, as they say what is missing."""
+    if isinstance(find_reference(task), Missing):
+        _require_data(task)
+    return reference_file(task)
 
 
 def _require_data(task: Task) -> None:
