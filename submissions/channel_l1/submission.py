@@ -24,4 +24,5 @@ class Entry:
             layers=prunable_filters(model, inputs),
         )
         small = shrink(model, coupled(model, mask, inputs), inputs)
-        return context.train(small, epochs=config["epochs"], learning_rate=config["learning_rate"])
+        peak = config["learning_rate_factor"] * context.recipe.learning_rate
+        return context.train(small, epochs=config["epochs"], learning_rate=peak)

@@ -28,6 +28,6 @@ class Entry:
             sparsity=config["sparsity"],
             train=partial(context.train, teacher=teacher),
             epochs=config["epochs"],
-            learning_rate=config["learning_rate"],
+            learning_rate=config["learning_rate_factor"] * context.recipe.learning_rate,
         )
         return pruned

@@ -31,9 +31,8 @@ class Entry:
         # Recover. `context.train` is the harness's training loop; it holds masked weights at zero.
         # Besides, a context has data.train, data.validation, evaluate(model), latency(model), seed
         # and budget.left_s(). The test set is not there.
-        model = fine_tune(
-            model, mask, train=context.train, epochs=config["epochs"], learning_rate=config["learning_rate"]
-        )
+        peak = config["learning_rate_factor"] * context.recipe.learning_rate
+        model = fine_tune(model, mask, train=context.train, epochs=config["epochs"], learning_rate=peak)
 
         # What you return is exported to ONNX; quality, speed and energy are measured on that file.
         return model

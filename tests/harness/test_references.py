@@ -72,7 +72,10 @@ def test_a_published_reference_is_found_by_the_digits_of_its_hash(cache):
     found = reference_file(task)
     assert found.sha256 == digits
     loaded = reference_module(task, found.path)
-    assert all(torch.equal(a, b) for a, b in zip(loaded.parameters(), build_model(task.model, seed=3).parameters()))
+    assert all(
+        torch.equal(a, b)
+        for a, b in zip(loaded.parameters(), build_model(task.model, seed=3).parameters(), strict=True)
+    )
 
 
 def test_without_network_a_published_reference_says_what_to_put_where(cache, monkeypatch):

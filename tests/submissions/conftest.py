@@ -14,6 +14,7 @@ SUBMISSIONS = Path(__file__).resolve().parents[2] / "submissions"
 class FakeContext:
     def __init__(self, config):
         self.config, self.seed, self.trainings = config, 0, []
+        self.recipe = SimpleNamespace(learning_rate=0.3)
         self.data = SimpleNamespace(sample=torch.randn(4, 3, 32, 32, generator=torch.Generator().manual_seed(0)))
 
     def train(self, model, *, epochs, learning_rate=None, mask=None, teacher=None):

@@ -34,7 +34,7 @@ def test_dense_returns_the_reference_itself(compress, model):
     assert context.trainings == []
 
 
-@pytest.mark.parametrize("overrides", [{}, {"sparsity": 0.9, "epochs": 2, "learning_rate": 0.01}])
+@pytest.mark.parametrize("overrides", [{}, {"sparsity": 0.9, "epochs": 2, "learning_rate_factor": 0.01}])
 def test_magnitude_prunes_by_one_threshold_and_trains_with_the_mask(compress, model, overrides):
     returned, context = compress("magnitude", model, **overrides)
     sparsity = context.config["sparsity"]
@@ -45,7 +45,7 @@ def test_magnitude_prunes_by_one_threshold_and_trains_with_the_mask(compress, mo
     (training,) = context.trainings
     assert (training["epochs"], training["learning_rate"]) == (
         context.config["epochs"],
-        context.config["learning_rate"],
+        context.config["learning_rate_factor"] * context.recipe.learning_rate,
     )
     assert set(training["mask"]) == set(weights(returned))
     assert zeros(weights(training["teacher"]).values()) == 0  # the dense network, not the one that is pruned
