@@ -32,7 +32,16 @@ def make_accelerator() -> Accelerator:
 
 def is_main_process() -> bool:
     """Whether this process is the one that prints and writes; always true of a single one."""
-    return bool(make_accelerator().is_main_process)
+    from accelerate import PartialState
+
+    return bool(PartialState(cpu=not torch.cuda.is_available()).is_main_process)
+
+
+def leave() -> None:
+    """End what this process shares with the others, where there are any."""
+    from accelerate import PartialState
+
+    PartialState(cpu=not torch.cuda.is_available()).destroy_process_group()
 
 
 def part_of_batch(size: int, index: int, processes: int) -> slice:
