@@ -12,7 +12,17 @@ from pathlib import Path
 
 from hw_targets.cpu.processor import processor_name
 
-LIBRARIES = ("torch", "onnx", "onnxruntime", "onnxscript", "numpy", "torch-pruning", "mlcommons-loadgen", "zeus")
+LIBRARIES = (
+    "torch",
+    "accelerate",
+    "onnx",
+    "onnxruntime",
+    "onnxscript",
+    "numpy",
+    "torch-pruning",
+    "mlcommons-loadgen",
+    "zeus",
+)
 
 
 def sha256_of_file(path: Path) -> str:

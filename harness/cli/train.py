@@ -28,29 +28,42 @@ def execute(args: argparse.Namespace) -> int:
     outcomes, errors = compose_and_call(train_job, "train", ready, multirun=False)
     if errors:
         raise errors[0]
-    for outcome in outcomes:
-        print(f"Weights:  {outcome['weights']}\nRecord:   {outcome['record']}")
+    for outcome in filter(None, outcomes):
+        print(f"Weights:  {outcome['weights']}\nRecord:   {outcome['record']}\nCurve:    {outcome['curve']}")
         print(f"Accuracy: validation {outcome['validation']:.4f}, test {outcome['test']:.4f}")
     return 0
 
 
 def train_job(fields: dict[str, Any]) -> dict[str, Any]:
-    """Train as composed, and judge the result as the harness judges an entry."""
+    """Train as composed, and judge the result as the harness judges an entry.
+
+    Of several processes (`torchrun`, `accelerate launch`) the main one judges; the others return nothing.
+
+    Raises:
+        UsageError: the checkpoint does not fit, or the training diverged.
+    """
     from harness.data import data_root
     from harness.run.reference import judge_reference
     from harness.tasks import task_from_mapping
+    from harness.training.loop import DivergedError
+    from harness.training.processes import is_main_process, leave
     from harness.training.reference import train_reference
 
     task = task_from_mapping(fields["task"], "the task as overridden")
     output = Path(fields["output"]).expanduser() if fields["output"] else data_root() / "references"
     try:
         files = train_reference(task, output, seed=fields["seed"], threads=fields["threads"], compile=fields["compile"])
-    except ValueError as error:
-        raise UsageError(str(error)) from error
+    except DivergedError as error:
+        raise UsageError(f"{task.name}: {error} (task.recipe.learning_rate=...).") from error
+    judges = is_main_process()
+    leave()
+    if not judges:
+        return {}
     record = judge_reference(task, files)
     return {
         "weights": str(files.weights),
         "record": str(files.record),
+        "curve": str(files.curve),
         "validation": record["validation_accuracy"],
         "test": record["test_accuracy"],
     }

@@ -1,7 +1,7 @@
 """Batches from images held in memory as uint8, augmented a whole epoch at a time.
 
 Two cores cannot decode and augment image by image and train as well. So the images stay decoded,
-and an epoch's crops and flips are copies of whole groups of images that share an offset.
+and an epoch's crops and flips are copies out of groups of images, each group by a few calls.
 """
 
 from __future__ import annotations
@@ -17,6 +17,9 @@ from harness.data.dataset import Part, Samples
 
 if TYPE_CHECKING:
     from harness.training.recipe import Recipe
+
+
+GROUP = 256  # images that are augmented together: their borders stay in the processor's cache
 
 
 @dataclass(frozen=True)
@@ -121,23 +124,23 @@ def augmented(
     images: torch.Tensor, how: Augmentation, rng: np.random.Generator, *, seed: int, epoch: int
 ) -> torch.Tensor:
     """One epoch's view of `images`, uint8 `[n, h, w, c]`: cropped and flipped copies."""
-    n, height, width, _ = images.shape
-    p = how.crop_padding
-    out = torch.empty_like(images)
-    padded = torch.nn.functional.pad(images.permute(0, 3, 1, 2), (p, p, p, p), mode="reflect") if p else None
-    offset = torch.from_numpy(rng.integers(0, (2 * p + 1) ** 2, n))
-    first = torch.from_numpy(np.random.Generator(np.random.PCG64(seed)).random(n) < 0.5)
+    n, p = len(images), how.crop_padding
+    down, right = np.divmod(rng.integers(0, (2 * p + 1) ** 2, n), 2 * p + 1)
+    first = np.random.Generator(np.random.PCG64(seed)).random(n) < 0.5
     mirror = (first ^ bool(epoch % 2)) & how.flip
-    for place in range((2 * p + 1) ** 2):
-        dy, dx = divmod(place, 2 * p + 1)
-        for flipped in (False, True):
-            index = torch.nonzero((offset == place) & (mirror == flipped)).squeeze(1)
-            if not len(index):
-                continue
-            view = images[index] if padded is None else _crop(padded, index, dy, dx, height, width)
-            out[index] = view.flip(2) if flipped else view
-    return out
+    pixels, out = images.numpy(), np.empty(images.shape, np.uint8)
+    for start in range(0, n, GROUP):
+        group = slice(start, start + GROUP)
+        view = _crops(pixels[group], p, down[group], right[group])
+        flipped = mirror[group]
+        view[flipped] = view[flipped][:, :, ::-1]
+        out[group] = view
+    return torch.from_numpy(out)
 
 
-def _crop(padded: torch.Tensor, index: torch.Tensor, dy: int, dx: int, height: int, width: int) -> torch.Tensor:
-    return padded[:, :, dy : dy + height, dx : dx + width][index].permute(0, 2, 3, 1)
+def _crops(pixels: np.ndarray, padding: int, down: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Of each image, reflected at its border, the window `down` and `right` of the upper left corner."""
+    border = (padding, padding)
+    padded = np.pad(pixels, ((0, 0), border, border, (0, 0)), mode="reflect")
+    windows = np.lib.stride_tricks.sliding_window_view(padded, pixels.shape[1:3], axis=(1, 2))
+    return np.moveaxis(windows, 3, -1)[np.arange(len(pixels)), down, right]

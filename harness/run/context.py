@@ -81,7 +81,8 @@ class WorkerContext:
         peak = self.recipe.learning_rate if learning_rate is None else learning_rate
         warmup = min(self.recipe.warmup_epochs, 0.1 * epochs)
         recipe = replace(self.recipe, epochs=epochs, learning_rate=peak, warmup_epochs=warmup)
-        loader = self._train_loader(recipe, self.seed * 1000 + self._trainings)  # each call shuffles anew
+        shuffle = self.seed * 1000 + self._trainings  # each call shuffles anew
+        loader = self._train_loader(recipe, shuffle)
         self._trainings += 1
         with progress_bar("Training", epochs * loader.sample_count, unit="samples") as advance:
 
@@ -89,9 +90,16 @@ class WorkerContext:
                 self.budget.count(samples)
                 advance(samples)
 
-            trainer = Trainer(model, loader, recipe, mask=mask, teacher=teacher, loss=loss, on_batch=count)
-            for _ in range(epochs):
-                trainer.run_epoch()
+            try:
+                trainer = Trainer(
+                    model, loader, recipe, mask=mask, teacher=teacher, loss=loss, on_batch=count, seed=shuffle
+                )
+                for _ in range(epochs):
+                    trainer.run_epoch()
+            finally:  # entries know nothing of devices: what they get back is where it was
+                model.cpu()
+                if teacher is not None:
+                    teacher.cpu()
         return model
 
     def evaluate(self, model: nn.Module) -> float:

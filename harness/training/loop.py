@@ -1,17 +1,26 @@
-"""The harness's one training loop, for references and for recovery after pruning alike."""
+"""The harness's one training loop, for references and for recovery after pruning alike.
+
+It runs on a CPU, on a GPU, or in several processes with one of them each. Whatever there is, a
+batch of the loader is one step: the processes share its samples, and the gradient is that of the
+whole batch. Only batch norm sees a difference, since each process normalises its own share.
+"""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from harness.data.dataset import Loader
+from harness.training.optimizer import make_optimizer, warmup_cosine
+from harness.training.processes import make_accelerator, part_of_batch
 from harness.training.recipe import Recipe
 
 Loss = Callable[[nn.Module, torch.Tensor, torch.Tensor], torch.Tensor]
@@ -23,7 +32,7 @@ class DivergedError(RuntimeError):
 
 @dataclass(frozen=True)
 class EpochResult:
-    """One line of the learning curve."""
+    """One line of the learning curve; `loss` is the mean over its batches."""
 
     epoch: int
     loss: float
@@ -34,15 +43,20 @@ class EpochResult:
 class Trainer:
     """Trains `model` on `loader` with `recipe`; its state can be saved and taken up again.
 
+    The model (and the teacher) move to the device that `accelerate` finds, and stay there.
+
     Args:
+        loader: gives the same batches in every process; `[n, …]` of any type the model takes.
         mask: parameter name → boolean tensor of the parameter's shape. Where it is False the
             weight is set to zero before the first step and after each one, so that neither
             momentum nor weight decay can revive it.
         teacher: adds the distillation loss of Hinton et al. 2015 (see `distillation_loss`).
         loss: `(model, logits, labels) → scalar`, in place of the cross-entropy: the way to add a
-            regulariser.
+            regulariser. A mean over samples, so that shares of a batch can be put together.
         on_batch: called before each batch with its size; may raise to end the training (budgets).
         compile: run forward and backward through `torch.compile` (needs a C++ compiler).
+        seed: of dropout and what else draws random numbers. They depend on it and on the epoch
+            alone, and the caller's random state is left as it was.
 
     Raises:
         KeyError: `mask` names a parameter that the model lacks.
@@ -59,15 +73,19 @@ class Trainer:
         loss: Loss | None = None,
         on_batch: Callable[[int], None] | None = None,
         compile: bool = False,
+        seed: int = 0,
     ) -> None:
-        self.model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in torch's stubs
-        self.loader, self.recipe = loader, recipe
-        self.teacher = teacher.eval() if teacher is not None else None
+        self.accelerator = make_accelerator()
+        self.device = self.accelerator.device
+        self.model = _channels_last(model).to(self.device)
+        self.loader, self.recipe, self.seed = loader, recipe, seed
+        self.teacher = teacher.to(self.device).eval() if teacher is not None else None
         self.loss, self.on_batch = loss, on_batch
-        self.forward = torch.compile(model) if compile else model
+        shared = self.accelerator.prepare_model(model)
+        self.forward = torch.compile(shared) if compile else shared
         parameters = dict(model.named_parameters())
-        self.masked = [(parameters[name], keep) for name, keep in (mask or {}).items()]
-        self.optimizer = _optimizer(model, recipe)
+        self.masked = [(parameters[name], keep.to(self.device)) for name, keep in (mask or {}).items()]
+        self.optimizer = make_optimizer(model, recipe)
         steps, warmup = recipe.epochs * len(loader), int(recipe.warmup_epochs * len(loader))
         self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimizer, warmup_cosine(steps, warmup))
         self.curve: list[EpochResult] = []
@@ -77,26 +95,20 @@ class Trainer:
 
         Raises:
             DivergedError: the mean loss of the epoch is not finite.
+            ValueError: a batch is too small to be shared by all processes.
         """
-        began, total, batches = time.perf_counter(), torch.zeros(()), 0
+        began, total, batches = time.perf_counter(), torch.zeros((), device=self.device), 0
         self.loader.epoch = len(self.curve)
         self.model.train()
         self._apply_masks()
         rate = float(self.schedule.get_last_lr()[0])
-        for inputs, labels in self.loader:
-            if self.on_batch:
-                self.on_batch(len(labels))
-            loss = self._loss(inputs, labels)
-            self.optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            if self.recipe.clip_norm is not None:
-                torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.recipe.clip_norm)
-            self.optimizer.step()
-            self.schedule.step()
-            self._apply_masks()
-            total += loss.detach()
-            batches += 1
-        mean = float(total) / max(batches, 1)
+        with self._own_random_numbers():
+            for inputs, labels in self.loader:
+                if self.on_batch:
+                    self.on_batch(len(labels))
+                total += self._step(inputs, labels)
+                batches += 1
+        mean = float(self.accelerator.reduce(total, "sum")) / max(batches, 1)
         if not math.isfinite(mean):
             raise DivergedError(
                 f"the training loss is {mean} in epoch {len(self.curve) + 1}; try a lower learning rate"
@@ -114,14 +126,32 @@ class Trainer:
         }
 
     def resume(self, state: dict) -> None:
-        """Go on from what `state()` returned."""
+        """Go on from what `state()` returned, on whatever device and in how many processes."""
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])
         self.curve = [EpochResult(**line) for line in state["curve"]]
 
+    def _step(self, inputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """One step on this process's share of a batch; returns the share's part of the batch's loss."""
+        processes, size = self.accelerator.num_processes, len(labels)
+        if processes > 1:
+            mine = part_of_batch(size, self.accelerator.process_index, processes)
+            inputs, labels = inputs[mine], labels[mine]
+        loss = self._loss(inputs.to(self.device, non_blocking=True), labels.to(self.device, non_blocking=True))
+        if processes > 1:
+            loss = loss * (len(labels) / size)
+        self.optimizer.zero_grad(set_to_none=True)
+        self.accelerator.backward(loss * processes if processes > 1 else loss)  # gradients are averaged, not added
+        if self.recipe.clip_norm is not None:
+            self.accelerator.clip_grad_norm_(self.model.parameters(), self.recipe.clip_norm)
+        self.optimizer.step()
+        self.schedule.step()
+        self._apply_masks()
+        return loss.detach()
+
     def _loss(self, inputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        with torch.autocast(inputs.device.type, torch.bfloat16, enabled=self.recipe.bfloat16):
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.recipe.bfloat16):
             logits = self.forward(inputs).float()
             if self.teacher is not None:
                 with torch.no_grad():
@@ -136,6 +166,14 @@ class Trainer:
     def _apply_masks(self) -> None:
         for parameter, keep in self.masked:
             parameter.mul_(keep)
+
+    @contextmanager
+    def _own_random_numbers(self) -> Iterator[None]:
+        entropy = [self.seed, len(self.curve), self.accelerator.process_index]
+        devices = [self.device] if self.device.type == "cuda" else []
+        with torch.random.fork_rng(devices=devices):
+            torch.manual_seed(int(np.random.SeedSequence(entropy).generate_state(1)[0]))
+            yield
 
 
 def distillation_loss(
@@ -154,27 +192,9 @@ def distillation_loss(
     return (1 - weight) * hard + weight * temperature**2 * soft
 
 
-def warmup_cosine(steps: int, warmup: int) -> Callable[[int], float]:
-    """The share of the peak learning rate at each step: linear up, then a half cosine to zero."""
-
-    def share(step: int) -> float:
-        if step < warmup:
-            return (step + 1) / (warmup + 1)
-        return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - warmup) / max(1, steps - warmup))))
-
-    return share
-
-
-def _optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    groups = _decay_groups(model, recipe.weight_decay)
-    if recipe.optimizer == "adamw":
-        return torch.optim.AdamW(groups, lr=recipe.learning_rate, foreach=True)
-    return torch.optim.SGD(
-        groups, lr=recipe.learning_rate, momentum=recipe.momentum, nesterov=recipe.momentum > 0, foreach=True
-    )
-
-
-def _decay_groups(model: nn.Module, weight_decay: float) -> list[dict]:
-    weights = [p for p in model.parameters() if p.requires_grad and p.ndim > 1]
-    others = [p for p in model.parameters() if p.requires_grad and p.ndim <= 1]
-    return [{"params": weights, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
+def _channels_last(model: nn.Module) -> nn.Module:
+    """Store the weights of two-dimensional convolutions as the fast kernels want them; others stay."""
+    for parameter in model.parameters():
+        if parameter.ndim == 4:
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+    return model

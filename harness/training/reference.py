@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -15,25 +17,34 @@ from harness.data.dataset import Loader
 from harness.environment import describe_environment, sha256_of_file
 from harness.models import initial_model
 from harness.progress import progress_bar
+from harness.store import write_atomically
 from harness.tasks.task import Task
+from harness.training.checkpoint import resume, save_checkpoint
+from harness.training.curve import write_curve
 from harness.training.loop import Trainer
+from harness.training.processes import device_name
 
 EVALUATION_BATCH = 500
 
 
 @dataclass(frozen=True)
 class ReferenceFiles:
-    """What `train_reference` leaves behind."""
+    """What `train_reference` leaves behind: weights, their record, and the learning curve as a page."""
 
     weights: Path
     record: Path
 
+    @property
+    def curve(self) -> Path:
+        return self.record.with_suffix(".html")
+
 
 @torch.no_grad()
 def top1_accuracy(model: torch.nn.Module, loader: Loader) -> float:
-    """Share of the loader's samples whose largest logit is at the label."""
+    """Share of the loader's samples whose largest logit is at the label, on the model's device."""
     model.eval()
-    right = sum(int((model(inputs).argmax(1) == labels).sum()) for inputs, labels in loader)
+    device = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
+    right = sum(int((model(inputs.to(device)).argmax(1) == labels.to(device)).sum()) for inputs, labels in loader)
     return right / loader.sample_count
 
 
@@ -46,18 +57,23 @@ def train_reference(
     compile: bool = False,
     epochs: int | None = None,
 ) -> ReferenceFiles:
-    """Train `task`'s model from scratch on the training split and write weights and record.
+    """Train `task`'s model from its initial weights on the training split; write weights and record.
 
-    A checkpoint follows each epoch: the same call goes on where a killed one stopped. The last
-    epoch's weights are kept as they are; nothing is chosen by its accuracy.
+    A checkpoint follows each epoch: the same call goes on where a killed one stopped, and only
+    writes the results again where all epochs are done. The last epoch's weights are kept as they
+    are; nothing is chosen by its accuracy. Of several processes only the main one prints, validates
+    and writes; the others return when the files are there.
 
     Args:
-        folder: receives `<task>.safetensors`, `<task>.json` and, meanwhile, the checkpoint.
+        folder: receives `<task>.safetensors`, `<task>.json`, the learning curve as `<task>.html`,
+            and `<task>.checkpoint.pt`.
+        threads: of each process.
         epochs: instead of the recipe's own number.
 
     Raises:
-        DataUnavailableError: the data set cannot be had.
-        ValueError: the checkpoint in `folder` was made with another configuration.
+        DataUnavailableError: the data set or pretrained weights cannot be had.
+        DivergedError: the loss is no longer finite.
+        UsageError: the checkpoint in `folder` is damaged or was made with another configuration.
     """
     if threads:
         torch.set_num_threads(threads)
@@ -66,53 +82,61 @@ def train_reference(
     data = load_dataset(task.dataset)
     loader = data.loader("train", batch_size=recipe.batch_size, recipe=recipe, seed=seed)
     validation = data.loader("validation", batch_size=EVALUATION_BATCH)
-    trainer = Trainer(initial_model(task.model, seed=seed), loader, recipe, compile=compile)
+    trainer = Trainer(initial_model(task.model, seed=seed), loader, recipe, compile=compile, seed=seed)
+    main = trainer.accelerator.is_main_process
     folder.mkdir(parents=True, exist_ok=True)
-    checkpoint = folder / f"{task.name}.checkpoint.pt"
-    curve = _resume(trainer, checkpoint, configuration)
-    with progress_bar(f"Training {task.name}", recipe.epochs, unit="epochs") as advance:
-        advance(len(curve))
-        while len(curve) < recipe.epochs:
-            line = trainer.run_epoch()
-            curve.append({**asdict(line), "validation_accuracy": top1_accuracy(trainer.model, validation)})
-            _save_checkpoint(checkpoint, {**trainer.state(), "validated": curve, "configuration": configuration})
-            advance(1)
-            print(
-                f"epoch {line.epoch:3d}/{recipe.epochs}  loss {line.loss:.4f}  "
-                f"validation {curve[-1]['validation_accuracy']:.4f}  {line.time_s:.1f} s",
-                flush=True,
-            )
-    return _write(task, trainer.model, folder, configuration, curve)
-
-
-def _resume(trainer: Trainer, checkpoint: Path, configuration: dict) -> list[dict]:
-    if not checkpoint.exists():
-        return []
-    state = torch.load(checkpoint, weights_only=True)
-    if state["configuration"] != configuration:
-        raise ValueError(f"{checkpoint} was made with another configuration; delete it, or train into another folder")
-    trainer.resume(state)
-    print(f"Going on after epoch {len(trainer.curve)} of {checkpoint}.", flush=True)
-    return state["validated"]
-
-
-def _save_checkpoint(path: Path, state: dict) -> None:
-    aside = path.with_suffix(".part")
-    torch.save(state, aside)
-    aside.replace(path)
-
-
-def _write(task: Task, model: torch.nn.Module, folder: Path, configuration: dict, curve: list[dict]) -> ReferenceFiles:
     files = ReferenceFiles(folder / f"{task.name}.safetensors", folder / f"{task.name}.json")
-    save_file({k: v.contiguous() for k, v in model.state_dict().items()}, files.weights)
+    checkpoint = folder / f"{task.name}.checkpoint.pt"
+    curve = resume(trainer, checkpoint, configuration)
+    if main and curve:
+        print(f"Going on after epoch {len(curve)} of {checkpoint}.", flush=True)
+    with _progress(task, recipe.epochs, shown=main) as advance:
+        advance(len(curve))
+        while len(trainer.curve) < recipe.epochs:
+            line = trainer.run_epoch()
+            if main:
+                curve.append({**asdict(line), "validation_accuracy": top1_accuracy(trainer.model, validation)})
+                save_checkpoint(checkpoint, {**trainer.state(), "validated": curve, "configuration": configuration})
+                write_curve(files.curve, task.title, curve)
+                _print_line(curve[-1], recipe.epochs)
+            advance(1)
+    if main:
+        _write(files, trainer, configuration, curve)
+        write_curve(files.curve, task.title, curve)
+    trainer.accelerator.wait_for_everyone()
+    return files
+
+
+def _progress(task: Task, epochs: int, *, shown: bool) -> AbstractContextManager[Callable[[int], None]]:
+    return progress_bar(f"Training {task.name}", epochs, unit="epochs") if shown else nullcontext(_nothing)
+
+
+def _nothing(step: int) -> None:
+    """Progress that nobody sees."""
+
+
+def _print_line(line: dict, epochs: int) -> None:
+    print(
+        f"epoch {line['epoch']:3d}/{epochs}  loss {line['loss']:.4f}  "
+        f"validation {line['validation_accuracy']:.4f}  {line['time_s']:.1f} s",
+        flush=True,
+    )
+
+
+def _write(files: ReferenceFiles, trainer: Trainer, configuration: dict, curve: list[dict]) -> None:
+    weights = {name: tensor.cpu().contiguous() for name, tensor in trainer.model.state_dict().items()}
+    aside = files.weights.with_suffix(".part")
+    save_file(weights, aside)
+    aside.replace(files.weights)
     record = {
         **configuration,
         "weights_sha256": sha256_of_file(files.weights),
         "validation_accuracy": curve[-1]["validation_accuracy"],
         "training_time_s": round(sum(line["time_s"] for line in curve), 1),
         "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "processes": trainer.accelerator.num_processes,
+        "device": device_name(trainer.device),
         "environment": describe_environment(),
         "curve": curve,
     }
-    files.record.write_text(json.dumps(record, indent=1) + "\n")
-    return files
+    write_atomically(files.record, json.dumps(record, indent=1) + "\n")
