@@ -16,6 +16,7 @@ MODULES = {
     "cifar10": "harness.data.cifar10",
     "mnist": "harness.data.mnist",
     "digits": "harness.data.digits",
+    "imagenet": "harness.data.imagenet",
 }
 
 
