@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 # Each module has the two functions of `DatasetModule`; nothing of them is imported until needed.
 MODULES = {
     "cifar10": "harness.data.cifar10",
+    "mnist": "harness.data.mnist",
+    "digits": "harness.data.digits",
+    "imagenet": "harness.data.imagenet",
 }
 
 

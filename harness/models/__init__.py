@@ -17,6 +17,14 @@ BUILDERS = {
     "vgg_cifar": "harness.models.vgg_cifar:vgg_cifar",
     "mobilenetv2_cifar": "harness.models.mobilenetv2_cifar:mobilenetv2_cifar",
     "mobilenetv2_cifar_half": "harness.models.mobilenetv2_cifar:mobilenetv2_cifar_half",
+    "lenet300": "harness.models.mlp:lenet300",
+    "digits_mlp": "harness.models.mlp:digits_mlp",
+    "imagenet_resnet50": "harness.models.torchvision_models:imagenet_resnet50",
+    "imagenet_vgg16": "harness.models.torchvision_models:imagenet_vgg16",
+    "imagenet_mobilenetv2": "harness.models.torchvision_models:imagenet_mobilenetv2",
+    "imagenet_alexnet": "harness.models.torchvision_models:imagenet_alexnet",
+    "imagenet_squeezenet": "harness.models.torchvision_models:imagenet_squeezenet",
+    "imagenet_googlenet": "harness.models.torchvision_models:imagenet_googlenet",
 }
 # Those whose training starts from pretrained weights.
 PRETRAINED: dict[str, str] = {}

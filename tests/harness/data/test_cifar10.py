@@ -77,7 +77,7 @@ def test_a_damaged_archive_is_called_corrupt(cache: Path, tiny, damage: str) -> 
     cache.mkdir(parents=True)
     (cache / "archive.tar.gz").write_bytes(content)
     with pytest.raises(CorruptDataError, match=r"archive\.tar\.gz"):
-        cifar10._accept(cache / "archive.tar.gz", cifar10.SOURCES[0])
+        cifar10.stored().accept(cache / "archive.tar.gz", cifar10.SOURCES[0])
     assert arrays_in(cache) == []
 
 
