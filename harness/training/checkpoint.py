@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -56,11 +55,14 @@ def load_checkpoint(path: Path, configuration: Mapping[str, Any]) -> dict[str, A
     """
     if not path.exists():
         return None
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
-        reason = str(error).partition("\n")[0] or type(error).__name__
-        raise UsageError(f"{path} is damaged and cannot be read ({reason}). {_advice(path)}") from error
+    with path.open("rb") as stream:
+        try:
+            state = torch.load(stream, map_location="cpu", weights_only=True)
+        except MemoryError:
+            raise
+        except Exception as error:  # a damaged file makes the decoder fail in any way
+            reason = str(error).partition("\n")[0] or type(error).__name__
+            raise UsageError(f"{path} is damaged and cannot be read ({reason}). {_advice(path)}") from error
     missing = PARTS - set(state) if isinstance(state, dict) else PARTS
     if missing:
         raise UsageError(

@@ -45,12 +45,17 @@ def test_a_killed_training_goes_on_and_ends_where_an_unbroken_one_does(tiny, tmp
     assert all(torch.equal(found[name], tensor) for name, tensor in expected.items())
 
 
-@pytest.mark.parametrize("damage", ["truncated", "empty", "noise", "another file"])
+@pytest.mark.parametrize("damage", ["truncated", "cut near the start", "empty", "noise", "another file"])
 def test_a_damaged_checkpoint_is_named(tiny, tmp_path, damage):
     tiny.train(tmp_path, epochs=1)
     checkpoint = tmp_path / "tiny.checkpoint.pt"
     whole = checkpoint.read_bytes()
-    content = {"truncated": whole[: len(whole) // 2], "empty": b"", "noise": bytes(range(256)) * 20}
+    content = {
+        "truncated": whole[: len(whole) // 2],
+        "cut near the start": whole[:500],
+        "empty": b"",
+        "noise": bytes(range(256)) * 20,
+    }
     if damage == "another file":
         torch.save({"model": {}}, checkpoint)
     else:
