@@ -72,7 +72,7 @@ $(VENV)/.made:
 	@touch $@
 
 $(VENV)/.installed: $(VENV)/.made pyproject.toml constraints.txt
-	$(PIP) -e .
+	$(PIP) -e '.[bert]'
 	@touch $@
 
 $(VENV)/.installed-test: $(VENV)/.installed

@@ -40,6 +40,7 @@ def execute(args: argparse.Namespace) -> int:
 
 def _list(tasks: list[Task], as_json: bool) -> int:
     from harness.cli.output import make_table, show_json, show_table
+    from harness.formatting import value_of
 
     rows = [summary(task) for task in tasks]
     if as_json:
@@ -51,8 +52,8 @@ def _list(tasks: list[Task], as_json: bool) -> int:
             row["title"] if row["superseded_by"] is None else f"{row['title']} (superseded by {row['superseded_by']})",
             f"{row['reference']:.2%}" + ("" if row["basis"] == "measured" else "*"),
             f"{row['quality_target']:.2%}",
-            f"{row['parameters'] / 1e6:.2f} M",
-            f"{row['macs'] / 1e6:,.1f} M",
+            value_of("parameters", row["parameters"]),
+            value_of("macs_dense", row["macs"]),
             "ready" if row["ready"] else ", ".join(what.split(":")[0] for what in row["missing"]) + " missing",
         )
         for row in rows

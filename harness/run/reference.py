@@ -31,16 +31,17 @@ def reference_module(task: Task, weights: Path) -> nn.Module:
     from harness.models import build_model
 
     model = build_model(task.model, seed=0)
+    state = {
+        name: value.float() if value.is_floating_point() else value for name, value in _read(task, weights).items()
+    }
     try:
-        model.load_state_dict(
-            {name: value.float() if value.is_floating_point() else value for name, value in _state(weights).items()}
-        )
+        model.load_state_dict(state)
     except RuntimeError as error:
         raise UsageError(f"{weights} does not fit {task.model}: {error}") from error
     return model.eval()
 
 
-def _state(weights: Path) -> dict[str, torch.Tensor]:
+def _read(task: Task, weights: Path) -> dict[str, torch.Tensor]:
     """Tensors by parameter name; only torchvision's published files are not safetensors."""
     if weights.suffix == ".safetensors":
         from safetensors.torch import load_file
@@ -48,7 +49,9 @@ def _state(weights: Path) -> dict[str, torch.Tensor]:
         return load_file(weights)
     import torch
 
-    return torch.load(weights, weights_only=True, map_location="cpu")
+    from harness.models.torchvision_models import fitting_state
+
+    return fitting_state(task.model, torch.load(weights, weights_only=True, map_location="cpu"))
 
 
 def example_inputs(contract: InputContract, n: int = 2) -> torch.Tensor:

@@ -31,7 +31,7 @@ def cache(tmp_path, monkeypatch):
 def trained():
     """A task of seconds whose reference is trained on first use."""
     task = load_task("digits_mlp")
-    origin = replace(task.reference, origin="trained", sha256=None, weights="tiny.safetensors")
+    origin = replace(task.reference, origin="trained", sha256=None, weights="tiny.safetensors", value=0.9)
     return replace(task, name="tiny", reference=origin, recipe=replace(task.recipe, epochs=20))
 
 
