@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from torch.utils.data import DataLoader
 
 from harness.data.dataset import Part, stratified_split
 from harness.data.fetch import CorruptDataError
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # with which torchvision's weights were trained
 MOST_WORKERS = 8
+PIECE = 32  # images that a process decodes at a time, so that all of them work on the first batch
 
 
 @dataclass(frozen=True)
@@ -174,15 +176,17 @@ class FolderLoader:
         decoded = _Decoded(self.files, self.sizes, self.flip, (self.seed, self.epoch))
         if self.flip is not None:
             self.epoch += 1
+        batches = [order[i * self.batch_size : (i + 1) * self.batch_size] for i in range(len(self))]
+        pieces = [batch[i : i + PIECE].tolist() for batch in batches for i in range(0, len(batch), PIECE)]
         import_torchvision()  # here, so that a forked process has it already
-        batches = torch.utils.data.DataLoader(
-            decoded,
-            batch_sampler=[order[i * self.batch_size : (i + 1) * self.batch_size].tolist() for i in range(len(self))],
-            num_workers=min(self.workers, len(self)),
-            collate_fn=_stack,
-        )
-        for pixels, labels in batches:
-            yield to_input(torch.from_numpy(pixels), MEAN, STD), torch.from_numpy(labels)
+        workers = min(self.workers, len(pieces))
+        own = torch.Generator()  # or a pass would draw from the random numbers of whoever iterates
+        loader = DataLoader(decoded, batch_sampler=pieces, num_workers=workers, collate_fn=_stack, generator=own)
+        arriving = iter(loader)
+        for batch in batches:
+            parts = [next(arriving) for _ in range(0, len(batch), PIECE)]
+            pixels, labels = (torch.from_numpy(np.concatenate(part)) for part in zip(*parts, strict=True))
+            yield to_input(pixels, MEAN, STD), labels
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import json
 import tarfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -37,7 +37,7 @@ class TinyCifar:
         return content_hash(self.train, self.test)
 
 
-def _packed(members: dict[str, bytes]) -> bytes:
+def packed(members: dict[str, bytes]) -> bytes:
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w:gz") as archive:
         for name, content in members.items():
@@ -51,6 +51,12 @@ def _png(images: np.ndarray) -> bytes:
     out = io.BytesIO()
     Image.fromarray(images.reshape(len(images), 32 * 32, 3)).save(out, "PNG")
     return out.getvalue()
+
+
+@pytest.fixture(scope="session")
+def pack() -> Callable[[dict[str, bytes]], bytes]:
+    """`pack(name → content)` is a gzipped tar archive of these files."""
+    return packed
 
 
 @pytest.fixture(scope="session")
@@ -69,7 +75,7 @@ def tiny() -> TinyCifar:
     npm["package/train_lables.json"] = json.dumps(labels[:cut].tolist()).encode()
     npm["package/test_lables.json"] = json.dumps(labels[cut:].tolist()).encode()
     train, test = Samples(pixels[:cut], labels[:cut]), Samples(pixels[cut:], labels[cut:])
-    return TinyCifar(train, test, _packed(binary), _packed(npm))
+    return TinyCifar(train, test, packed(binary), packed(npm))
 
 
 @dataclass
