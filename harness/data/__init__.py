@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 # Each module has the two functions of `DatasetModule`; nothing of them is imported until needed.
 MODULES = {
     "cifar10": "harness.data.cifar10",
+    "rotten_tomatoes": "harness.data.rotten_tomatoes",
+    "sst2": "harness.data.sst2",
 }
 
 

