@@ -1,37 +1,54 @@
-"""torchvision, imported where the build of torch beside it lacks its operators, too.
+"""The one place through which torchvision is imported.
 
-PyPI's torchvision is built for CUDA; beside a torch for the CPU alone it cannot load its own
-library, and its import fails at the operators that the library defines. Models, transforms and data
-sets need none of them: with the operators' schemas declared, the import succeeds.
+A torchvision that was built for another torch (PyPI's CUDA build beside a CPU torch) cannot load its
+compiled operators, and its import stops where it describes two of them to torch. Networks,
+transforms and data sets need neither: once the operators' schemas are defined, all of that works.
+On a fitting pair of builds the plain import succeeds and nothing else happens. transformers imports
+torchvision too, so call this before that library is imported.
 """
 
 from __future__ import annotations
 
+import importlib
+import sys
 from types import ModuleType
+
+from harness.names import UsageError
+
+SCHEMA = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
+OPERATORS = ("nms", "qnms")
+_LIBRARIES: list[object] = []  # torch drops a library's schemas with the object that defined them
 
 
 def import_torchvision() -> ModuleType:
-    """Import torchvision.
+    """Import torchvision, whether or not its compiled operators fit the torch that is installed.
 
     Raises:
-        ImportError: it is not installed.
-        RuntimeError: it is installed, and broken in another way.
+        UsageError: torchvision is not installed; the message says what to install.
+        RuntimeError: torchvision fails for another reason than its missing operators.
     """
-    import importlib
-    import sys
-
-    import torch
-
     try:
         return importlib.import_module("torchvision")
-    except RuntimeError as error:
-        if "operator torchvision::nms" not in str(error):
+    except ModuleNotFoundError as error:
+        if error.name != "torchvision":
             raise
-    for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
+        raise UsageError(
+            "torchvision is not installed. Install it beside torch: pip install 'torchvision>=0.23,<0.29'"
+        ) from error
+    except RuntimeError as error:
+        if "torchvision::" not in str(error):
+            raise
+    for name in [name for name in sys.modules if name.split(".")[0] == "torchvision"]:
         del sys.modules[name]
+    _define_schemas()
+    return importlib.import_module("torchvision")
+
+
+def _define_schemas() -> None:
+    import torch
+
     library = torch.library.Library("torchvision", "FRAGMENT")
-    for operator in ("nms", "qnms"):
-        library.define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-    module = importlib.import_module("torchvision")
-    module.__dict__["_schemas"] = library  # the schemas last as long as this object
-    return module
+    for name in OPERATORS:
+        if not hasattr(torch.ops.torchvision, name):
+            library.define(name + SCHEMA)
+    _LIBRARIES.append(library)

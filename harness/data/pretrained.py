@@ -51,6 +51,10 @@ def read_tensors(file: Path) -> dict[str, np.ndarray]:
         raise ValueError(f"no safetensors file: {error}") from error
 
 
+def _write_text(text: str, file: Path) -> None:
+    file.write_text(text, encoding="utf-8")
+
+
 def _write_tensors(tensors: dict[str, np.ndarray], file: Path) -> None:
     from safetensors.numpy import save_file
 
@@ -82,7 +86,7 @@ TOKENIZER: Cached[str] = Cached(
     sources=(HttpSource(HUB + "tokenizer.json", "tokenizer.json"), COPY),
     decode=_from(read_tokenizer, "tokenizer.json"),
     read=read_tokenizer,
-    write=lambda description, file: file.write_text(description, encoding="utf-8") and None,
+    write=_write_text,
     verify=verify_tokenizer,
 )
 MINILM: Cached[dict[str, np.ndarray]] = Cached(

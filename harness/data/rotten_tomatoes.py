@@ -35,7 +35,8 @@ from harness.data.sentences import (
 from harness.data.text import TokenDataset
 from harness.data.wordpiece import encode
 
-CONTENT_SHA256 = "fbc073ee809f9ed9d5c8e9918ce21bef029ddfc3e2874b1de77e1168c75764f8"  # of the token ids and labels of all parts
+# Of the token ids and labels of all parts; of the texts and labels of the two corpora.
+CONTENT_SHA256 = "fbc073ee809f9ed9d5c8e9918ce21bef029ddfc3e2874b1de77e1168c75764f8"
 REVIEWS_SHA256 = "0d5b74c96d1fab2a3802d421da33d3b925156cc55c5dd6abc3fa13304983d7c4"
 SNIPPETS_SHA256 = "4ec8e37282d3e655d53bcedc2ff0fe353df3fa6c9ea402be57057f29b8d3bcb6"
 LENGTH = 64  # tokens; 6 of the 12,529 sentences are longer and lose their end

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
+from harness.data.fetch import require_host
 from harness.data.text import PADDING
 from harness.names import UsageError
 
@@ -74,7 +75,7 @@ def pretrained_bert_base() -> BertClassifier:
     from transformers import BertModel
 
     try:
-        source = BertModel.from_pretrained(HUB_NAME, revision=HUB_REVISION, attn_implementation="eager")
+        source = BertModel.from_pretrained(HUB_NAME, revision=HUB_REVISION, local_files_only=not _hub_answers())
     except OSError as error:
         raise UsageError(
             f"The weights of {HUB_NAME} are not in the cache of the Hugging Face hub, and it cannot be reached. "
@@ -89,31 +90,40 @@ def _build(*, hidden: int, layers: int) -> BertClassifier:
     _prepare()
     from transformers import BertConfig
 
-    return BertClassifier(
-        BertConfig(
-            vocab_size=VOCABULARY,
-            hidden_size=hidden,
-            num_hidden_layers=layers,
-            num_attention_heads=12,
-            intermediate_size=4 * hidden,
-            hidden_act="gelu",
-            hidden_dropout_prob=0.1,
-            attention_probs_dropout_prob=0.1,
-            max_position_embeddings=POSITIONS,
-            num_labels=CLASSES,
-            pad_token_id=PADDING,
-        )
+    config = BertConfig(
+        vocab_size=VOCABULARY,
+        hidden_size=hidden,
+        num_hidden_layers=layers,
+        num_attention_heads=12,
+        intermediate_size=4 * hidden,
+        hidden_act="gelu",
+        hidden_dropout_prob=0.1,
+        attention_probs_dropout_prob=0.1,
+        max_position_embeddings=POSITIONS,
+        pad_token_id=PADDING,
     )
+    config.num_labels = CLASSES
+    return BertClassifier(config)
+
+
+def _hub_answers() -> bool:
+    """Asked beforehand, since the hub's library tries for most of a minute."""
+    import os
+
+    try:
+        require_host(os.environ.get("HF_ENDPOINT", "https://huggingface.co"))
+    except OSError:
+        return False
+    return True
 
 
 def _prepare() -> None:
     """transformers imports torchvision where there is one, and fails where that fails."""
-    from contextlib import suppress
     from importlib.util import find_spec
 
     from harness.vision import import_torchvision
 
     if find_spec("transformers") is None:
         raise UsageError("BERT needs the transformers library: pip install 'openprune[bert]'")
-    with suppress(ImportError):  # text needs no torchvision
+    if find_spec("torchvision") is not None:  # text does without it
         import_torchvision()

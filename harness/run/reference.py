@@ -80,7 +80,7 @@ def dense_stage(task: Task, store: Store) -> str:
 
         from harness.run.export import export_onnx
 
-        sample = torch.zeros(2, *task.input.shape)
+        sample = torch.zeros(2, *task.input.shape, dtype=getattr(torch, task.input.dtype))
         (scratch / "model.onnx").write_bytes(export_onnx(reference_module(task, weights), sample).SerializeToString())
         return {"onnx_sha256": sha256_of_file(scratch / "model.onnx")}
 
@@ -97,7 +97,8 @@ def judge_reference(task: Task, files: ReferenceFiles) -> dict[str, Any]:
     from harness.run.export import export_onnx
 
     test = load_dataset(task.dataset).loader("test", batch_size=BATCH_SIZE)
-    model = export_onnx(reference_module(task, files.weights), torch.zeros(2, *task.input.shape))
+    sample = torch.zeros(2, *task.input.shape, dtype=getattr(torch, task.input.dtype))
+    model = export_onnx(reference_module(task, files.weights), sample)
     right = correct_answers(OrtSession(model), test, classes=task.input.classes, label="Judging the reference")
     record = json.loads(files.record.read_text())
     record["test_accuracy"] = float(right.mean())
