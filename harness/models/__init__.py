@@ -25,9 +25,14 @@ BUILDERS = {
     "imagenet_alexnet": "harness.models.torchvision_models:imagenet_alexnet",
     "imagenet_squeezenet": "harness.models.torchvision_models:imagenet_squeezenet",
     "imagenet_googlenet": "harness.models.torchvision_models:imagenet_googlenet",
+    "minilm_l6": "harness.models.bert:minilm_l6",
+    "bert_base": "harness.models.bert:bert_base",
 }
 # Those whose training starts from pretrained weights.
-PRETRAINED: dict[str, str] = {}
+PRETRAINED: dict[str, str] = {
+    "minilm_l6": "harness.models.bert:pretrained_minilm_l6",
+    "bert_base": "harness.models.bert:pretrained_bert_base",
+}
 
 
 def build_model(name: str, *, seed: int) -> nn.Module:

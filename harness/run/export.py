@@ -26,7 +26,7 @@ def export_onnx(model: nn.Module, sample: torch.Tensor) -> onnx.ModelProto:
     """Export `model` in evaluation mode, with a free batch dimension.
 
     Args:
-        sample: float32 `[n, …]`, n ≥ 2: a batch of one would be taken for a constant.
+        sample: float32 or int64 `[n, …]`, n ≥ 2: a batch of one would be taken for a constant.
 
     Raises:
         RuleBroken: `not_exportable`; names the operator and the layer where torch tells them.

@@ -151,3 +151,17 @@ def cache(tmp_path: Path, tiny: TinyCifar, site: Site, monkeypatch: pytest.Monke
     monkeypatch.setattr(cifar10, "VALIDATION_SIZE", 4)
     monkeypatch.setattr(cifar10, "SOURCES", (site.source(),))
     return tmp_path / "data" / "cifar10"
+
+
+@pytest.fixture
+def tiny_tokenizer() -> str:
+    """A WordPiece tokenizer like BERT's with ten pieces, as `read_tokenizer` gives it."""
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+
+    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "un", "##aff", "##able", "film", "e", "!"]
+    model = models.WordPiece({piece: i for i, piece in enumerate(pieces)}, unk_token="[UNK]")
+    tokenizer = Tokenizer(model)
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
+    return json.dumps({**json.loads(tokenizer.to_str()), "truncation": None, "padding": None}, sort_keys=True)
