@@ -14,7 +14,10 @@ from hw_targets.cpu.processor import processor_name
 
 LIBRARIES = (
     "torch",
+    "torchvision",
     "accelerate",
+    "transformers",
+    "tokenizers",
     "onnx",
     "onnxruntime",
     "onnxscript",

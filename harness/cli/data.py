@@ -11,7 +11,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(args: argparse.Namespace) -> int:
-    from harness.data import data_root, dataset_names, load_dataset
+    from harness.data import dataset_names, load_dataset, where
     from harness.names import UsageError
 
     if args.action == "list":
@@ -23,16 +23,16 @@ def execute(args: argparse.Namespace) -> int:
     data = load_dataset(args.name)
     parts = {"training": data.train, "validation": data.validation, "test": data.test}
     counts = ", ".join(f"{len(part):,} {name}" for name, part in parts.items())
-    print(f"{args.name} is in {data_root() / args.name}, verified: {counts} samples.")
+    print(f"{args.name} is in {where(args.name)}, verified: {counts} samples.")
     return 0
 
 
 def _list() -> int:
     from harness.cli.output import make_table, show_table
-    from harness.data import data_root, dataset_names, is_present
+    from harness.data import dataset_names, is_present, where
 
     rows = [
-        (name, "yes" if is_present(name) else f"no: openprune data fetch {name}", data_root() / name)
+        (name, "yes" if is_present(name) else f"no: openprune data fetch {name}", where(name))
         for name in dataset_names()
     ]
     show_table(make_table(("data set", "fetched", "folder"), rows))

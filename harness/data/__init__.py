@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from harness.data.dataset import Dataset
 
 
-# Each module has the two functions of `DatasetModule`; nothing of them is imported until needed.
+# Each module has the functions of `DatasetModule`; nothing of them is imported until needed.
 MODULES = {
     "cifar10": "harness.data.cifar10",
     "mnist": "harness.data.mnist",
@@ -28,6 +28,8 @@ class DatasetModule(Protocol):
     def load(self, *, fetch: bool = True) -> Dataset: ...
 
     def is_present(self) -> bool: ...
+
+    def where(self) -> Path: ...
 
 
 def data_root() -> Path:
@@ -65,6 +67,15 @@ def is_present(name: str) -> bool:
         UnknownNameError: no such data set.
     """
     return _module(name).is_present()
+
+
+def where(name: str) -> Path:
+    """The folder of data set `name`, whether it is there or not.
+
+    Raises:
+        UnknownNameError: no such data set.
+    """
+    return _module(name).where()
 
 
 def _module(name: str) -> DatasetModule:

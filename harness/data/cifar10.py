@@ -30,6 +30,11 @@ SOURCES: tuple[Source, ...] = (
 )
 
 
+def where() -> Path:
+    """The folder that it is kept in."""
+    return stored().folder
+
+
 def is_present() -> bool:
     """Whether the decoded files are there (their content is verified when they are loaded)."""
     return stored().is_present()

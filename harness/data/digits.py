@@ -14,6 +14,7 @@ with mean 0 and variance 1.
 from __future__ import annotations
 
 import importlib.util
+from pathlib import Path
 
 import numpy as np
 
@@ -26,6 +27,12 @@ SPLIT_SEED = 19980701  # July 1998, when the set was given to the UCI repository
 TEST_SIZE, VALIDATION_SIZE = 400, 200
 INK_STEP = 15
 MEAN, STD = (0.2869,), (0.3536,)
+
+
+def where() -> Path:
+    """The folder of scikit-learn."""
+    spec = importlib.util.find_spec("sklearn")
+    return Path(spec.origin).parent if spec and spec.origin else Path("scikit-learn, which is not installed")
 
 
 def is_present() -> bool:

@@ -14,7 +14,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.data import data_root
 from harness.data.fetch import DataUnavailableError
 from harness.data.image_folder import FolderDataset, class_names
 
@@ -34,7 +33,7 @@ class Layout:
 IMAGENET = Layout()
 
 
-def root() -> Path:
+def where() -> Path:
     """Where ImageNet lies: `$OPENPRUNE_IMAGENET`, by default `imagenet` beside the other data sets."""
     if configured := os.environ.get("OPENPRUNE_IMAGENET"):
         return Path(configured).expanduser()
@@ -43,7 +42,7 @@ def root() -> Path:
 
 def is_present() -> bool:
     """Whether both folders are there (what is in them is checked by `load`)."""
-    return all((root() / part).is_dir() for part in ("train", "val"))
+    return all((where() / part).is_dir() for part in ("train", "val"))
 
 
 def load(*, fetch: bool = True) -> FolderDataset:
@@ -55,7 +54,7 @@ def load(*, fetch: bool = True) -> FolderDataset:
     Raises:
         DataUnavailableError: it is not there, or not complete; says what is missing and what to do.
     """
-    return load_folder(root(), IMAGENET)
+    return load_folder(where(), IMAGENET)
 
 
 def load_folder(where: Path, layout: Layout) -> FolderDataset:

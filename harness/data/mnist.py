@@ -29,6 +29,11 @@ SOURCES: tuple[Source, ...] = (
 IDX_UINT8 = 0x08  # the type's code in an IDX file's third byte; the fourth is the number of dimensions
 
 
+def where() -> Path:
+    """The folder that it is kept in."""
+    return stored().folder
+
+
 def is_present() -> bool:
     """Whether the decoded files are there (their content is verified when they are loaded)."""
     return stored().is_present()

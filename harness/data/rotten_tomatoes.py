@@ -48,6 +48,11 @@ COMMAND = "openprune data fetch rotten_tomatoes"
 SNIPPETS_MEMBER = "hutto_ICWSM_2014/movieReviewSnippets_GroundTruth.txt"
 
 
+def where() -> Path:
+    """The folder that it is kept in."""
+    return REVIEWS.file.parent.parent
+
+
 def is_present() -> bool:
     """Whether the decoded files are there (their content is verified when they are loaded)."""
     return REVIEWS.is_present() and SNIPPETS.is_present() and TOKENIZER.is_present()

@@ -32,6 +32,11 @@ HUB = "https://huggingface.co/datasets/stanfordnlp/sst2/resolve/main/data/"
 PARQUET = {"train": "train-00000-of-00001.parquet", "dev": "validation-00000-of-00001.parquet"}
 
 
+def where() -> Path:
+    """The folder that it is kept in."""
+    return CORPUS.file.parent
+
+
 def is_present() -> bool:
     """Whether the decoded files are there (their content is verified when they are loaded)."""
     return CORPUS.is_present() and TOKENIZER.is_present()

@@ -30,6 +30,7 @@ COMPRESSING_SOURCES = (
     "pruning",
     "harness/training",
     "harness/data",
+    "harness/vision.py",
     "harness/models",
     "harness/run/worker.py",
     "harness/run/context.py",

@@ -31,6 +31,7 @@ MEASURING_SOURCES = (
     "harness/evaluate.py",
     "harness/quality.py",
     "harness/data",
+    "harness/vision.py",
     "harness/run/admit.py",
     "harness/run/measure.py",
 )

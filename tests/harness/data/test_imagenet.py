@@ -158,7 +158,7 @@ def test_without_imagenet_it_says_at_once_how_to_get_it(tmp_path: Path, monkeypa
         assert part in str(caught.value)
     monkeypatch.delenv("OPENPRUNE_IMAGENET")
     monkeypatch.setenv("OPENPRUNE_DATA", str(tmp_path / "data"))
-    assert imagenet.root() == tmp_path / "data" / "imagenet"
+    assert imagenet.where() == tmp_path / "data" / "imagenet"
 
 
 def test_a_thousand_classes_are_checked_quickly(tmp_path: Path) -> None:
