@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.data import data_root
 from harness.data.fetch import DataUnavailableError
 from harness.data.image_folder import FolderDataset, class_names
 
