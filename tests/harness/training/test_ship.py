@@ -11,7 +11,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from harness.environment import sha256_of_file
-from harness.run.reference import SHIPPED, reference_module
+from harness.references import SHIPPED
+from harness.run.reference import reference_module
 from harness.tasks import load_task
 from harness.training import ship as shipping
 from harness.training.reference import train_reference
