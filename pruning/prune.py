@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import nn
 
 from pruning.criteria import CRITERIA, Batches, Criterion
-from pruning.granularity import GRANULARITIES, Granularity
+from pruning.granularity import GRANULARITIES, Granularity, Pattern
 from pruning.layers import weight_names
 from pruning.mask import Mask
 from pruning.names import choose
@@ -19,8 +20,8 @@ def make_mask(
     model: nn.Module,
     *,
     criterion: Criterion | str,
-    granularity: Granularity | str,
-    ratio: Ratio,
+    granularity: Granularity | Pattern | str,
+    ratio: Ratio | None = None,
     layers: Sequence[str] | None = None,
     skip_first_conv: bool = False,
     skip_last_linear: bool = False,
@@ -31,6 +32,7 @@ def make_mask(
 
     Args:
         criterion, granularity: an object, or a name in `CRITERIA`, `GRANULARITIES` for its defaults.
+        ratio: how many groups stay; None with a pattern, which says so itself.
         layers, skip_first_conv, skip_last_linear: see `pruning.layers.weight_names`.
         data: batches of `(inputs, labels)` for criteria that need them.
         within: an earlier mask: what it removed stays removed, and counts as removed, so that
@@ -40,25 +42,53 @@ def make_mask(
         The mask of the chosen layers' weights.
 
     Raises:
-        ValueError: an unknown name, scores that are not numbers, or a `within` of other shapes.
+        ValueError: an unknown name, scores that are not numbers, a `within` of other shapes, a
+            tensor whose shape the granularity cannot cut, a pattern with a ratio or groups without.
     """
     judge: Criterion = choose("criterion", criterion, CRITERIA)() if isinstance(criterion, str) else criterion
-    groups: Granularity = (
-        choose("granularity", granularity, GRANULARITIES)() if isinstance(granularity, str) else granularity
-    )
+    groups = choose("granularity", granularity, GRANULARITIES)() if isinstance(granularity, str) else granularity
+    if isinstance(groups, Pattern) and ratio is not None:
+        raise ValueError(f"{groups} fixes by itself how many weights stay; leave out the ratio {ratio}.")
+    if not isinstance(groups, Pattern) and ratio is None:
+        raise ValueError(f"{groups} needs a ratio: how many of its groups stay, for example Uniform(0.5).")
     if within is not None:
         within.check(model)
     names = weight_names(model, layers, skip_first_conv=skip_first_conv, skip_last_linear=skip_last_linear)
-    shapes = {name: model.get_parameter(name).shape for name in names}
     scores = judge.scores(model, names, data)
-    pooled = {}
     for name in names:
         if bool(scores[name].isnan().any()):
             raise ValueError(f"{judge} gives a score to {name} that is not a number. Has the training diverged?")
-        pooled[name] = groups.pool(scores[name].cpu().expand(shapes[name]), judge.p)
-        if within is not None and name in within:
-            gone = groups.pool(within[name].float(), float("inf")) == 0
-            pooled[name] = pooled[name].masked_fill(gone, -torch.inf)
-    kept = ratio.select(pooled)
-    mask = Mask({name: groups.expand(kept[name], shapes[name]) for name in names})
+    shapes = {name: model.get_parameter(name).shape for name in names}
+    scores = {name: scores[name].cpu().expand(shapes[name]) for name in names}
+    if isinstance(groups, Pattern):
+        mask = Mask({name: _best(groups, judge.p, name, scores[name], within) for name in names})
+    else:
+        assert ratio is not None  # refused above
+        kept = ratio.select({name: _pooled(groups, judge.p, name, scores[name], within) for name in names})
+        mask = Mask({name: groups.expand(kept[name], shapes[name]) for name in names})
     return mask if within is None else Mask({name: (mask & within)[name] for name in names})
+
+
+def _best(pattern: Pattern, p: float, name: str, scores: torch.Tensor, within: Mask | None) -> torch.Tensor:
+    if within is not None and name in within:
+        scores = scores.masked_fill(~within[name], -torch.inf)
+    with _named(name, scores.shape):
+        return pattern.best(scores, p)
+
+
+def _pooled(groups: Granularity, p: float, name: str, scores: torch.Tensor, within: Mask | None) -> torch.Tensor:
+    with _named(name, scores.shape):
+        pooled = groups.pool(scores, p)
+        if within is None or name not in within:
+            return pooled
+        gone = groups.pool(within[name].float(), float("inf")) == 0
+    return pooled.masked_fill(gone, -torch.inf)
+
+
+@contextmanager
+def _named(name: str, shape: torch.Size) -> Iterator[None]:
+    """Put the tensor's name and shape before what a granularity says of it."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"{name} of shape {list(shape)}: {error}") from error

@@ -89,3 +89,32 @@ def test_a_shared_weight_is_pruned_once():
     model = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4))
     model[1].weight = model[0].weight
     assert list(mask_of(model)) == ["0.weight"]
+
+
+class OddOut:
+    """A pattern for a test: in each row of an even length, all but the lowest score stay."""
+
+    def best(self, scores: torch.Tensor, p: float) -> torch.Tensor:
+        if scores.shape[1] % 2:
+            raise ValueError("rows of odd length.")
+        return torch.ones(scores.shape, dtype=torch.bool).scatter(1, scores.argmin(1, keepdim=True), False)
+
+
+def test_a_pattern_chooses_by_itself_and_stays_within_an_earlier_mask(model):
+    first = mask_of(model, granularity=OddOut(), ratio=None, layers=["5"])
+    assert first.counts() == {"5.weight": (6, 8)}
+    second = mask_of(model, granularity=OddOut(), ratio=None, layers=["5"], within=first)
+    assert second == first
+
+
+@pytest.mark.parametrize(
+    ("choices", "message"),
+    [
+        ({"granularity": OddOut()}, r"leave out the ratio Uniform\(sparsity=0\.5"),
+        ({"ratio": None}, "Element.* needs a ratio"),
+        ({"granularity": OddOut(), "ratio": None, "layers": ["0"]}, r"0\.weight of shape \[8, 3, 3, 3\]: rows of odd"),
+    ],
+)
+def test_patterns_take_no_ratio_and_groups_need_one(model, choices, message):
+    with pytest.raises(ValueError, match=message):
+        mask_of(model, **choices)
