@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 from harness.names import UnknownNameError, UsageError
 
@@ -47,11 +48,23 @@ def check_overrides(
 def _known_keys(config_name: str) -> dict[str, Any]:
     import yaml
 
+    from harness.tasks.task import Task
+
     tree = yaml.safe_load((CONF / f"{config_name}.yaml").read_text())
     for default in tree.pop("defaults"):
         if isinstance(default, dict) and (name := next(iter(default))) and not name.startswith("override"):
-            tree[name] = yaml.safe_load((CONF / name / f"{default[name]}.yaml").read_text())
+            tree[name] = (
+                _fields(Task) if name == "task" else yaml.safe_load((CONF / name / f"{default[name]}.yaml").read_text())
+            )
     return tree
+
+
+def _fields(schema: Any) -> dict[str, Any]:
+    """Field → None, or the fields below it: what a task may set, whether or not its file does."""
+    hints = get_type_hints(schema)
+    return {
+        field.name: _fields(hints[field.name]) if is_dataclass(hints[field.name]) else None for field in fields(schema)
+    }
 
 
 def _check_key(key: str, tree: Any) -> None:
@@ -88,5 +101,5 @@ def _check_names(key: str, values: Iterable[Any], known: Iterable[str]) -> None:
 
 
 def _opened(text: str) -> str:
-    """Let `params.x=1` add a key that the file does not list."""
-    return f"++{text}" if text.split(".")[0] in OPEN_KEYS else text
+    """Let `params.x=1` and `task.recipe.clip_norm=1` set a key that the file does not list."""
+    return f"++{text}" if text.split(".")[0] in OPEN_KEYS or text.startswith("task.") else text

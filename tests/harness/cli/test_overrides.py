@@ -25,6 +25,7 @@ CHOICES = {
         ("targets=[cpu],[cpv]", "Did you mean cpu"),
         ("targets=cpu", r"targets is a list: write 'targets=\[cpu\]'"),
         ("task.recipe.epohcs=3", "key in task.recipe named 'epohcs'. Did you mean epochs"),
+        ("task.recipe.optimiser=adamw", "key in task.recipe named 'optimiser'. Did you mean optimizer"),
         ("dense", "write key=value"),
         ("seed=[1", "cannot be parsed"),
     ],
@@ -35,7 +36,7 @@ def test_typos(text, message):
 
 
 def test_good_overrides_pass_as_hydra_wants_them():
-    good = ["submission=dense,magnitude", "targets=[cpu]", "task.recipe.epochs=3", "seed=0,1", "hydra/launcher=joblib"]
+    good = ["submission=dense,magnitude", "targets=[cpu]", "seed=0,1", "hydra/launcher=joblib"]
     assert check_overrides(good, "run", CHOICES) == good
-    opened = ["++params.sparsity=0.5", "++target.cpu.intra_threads=1"]
+    opened = ["++params.sparsity=0.5", "++target.cpu.intra_threads=1", "++task.recipe.clip_norm=1.0"]
     assert check_overrides([text[2:] for text in opened], "run", CHOICES) == opened
