@@ -24,6 +24,13 @@ if TYPE_CHECKING:
     from harness.training.recipe import Recipe
 
 
+class ParameterError(ValueError):
+    """The entry's parameters make no sense. An entry that raises it, before any work, leaves no record:
+
+    the command ends with exit code 2 and the message, as for any other wrong usage.
+    """
+
+
 class Loader(Protocol):
     """Batches of `(inputs float32 or int64 [n, …], labels int64 [n])`, as often as it is iterated over."""
 

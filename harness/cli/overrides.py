@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from pathlib import Path
@@ -14,9 +15,14 @@ OPEN_KEYS = ("params", "target")  # checked later, by the entry and the target t
 
 
 def check_overrides(
-    overrides: Sequence[str], config_name: str, choices: Mapping[str, Callable[[], Iterable[str]]]
+    overrides: Sequence[str],
+    config_name: str,
+    choices: Mapping[str, Callable[[], Iterable[str]]],
+    parameters: Iterable[str] = (),
 ) -> list[str]:
     """Check keys, and the values of the keys in `choices`; return the overrides as Hydra wants them.
+
+    A key in `parameters` may be written without its `params.`, unless the configuration has it too.
 
     Args:
         config_name: a file of `harness/conf`, without its ending.
@@ -36,13 +42,15 @@ def check_overrides(
         parsed = OverridesParser.create().parse_overrides(list(overrides))
     except OverrideParseException as error:
         raise UsageError(f"{error.override!r} cannot be parsed: {error.message or error}".splitlines()[0]) from error
+    known = _known_keys(config_name)
+    short = {name: None for name in parameters if name not in known}
     for override in parsed:
         key = override.key_or_group
         if key.split(".")[0] != "hydra" and "/" not in key:
-            _check_key(key, _known_keys(config_name))
+            _check_key(key, {**known, **short})
             if key in choices:
                 _check_names(key, _values(override), choices[key]())
-    return [_opened(text) for text in overrides]
+    return [_opened(f"params.{text}" if re.split(r"[.=]", text)[0] in short else text) for text in overrides]
 
 
 def _known_keys(config_name: str) -> dict[str, Any]:

@@ -41,7 +41,7 @@ def execute(args: argparse.Namespace) -> int:
     overrides = list(args.overrides)
     if args.repeat is not None:
         overrides.append(f"repeats={args.repeat}")
-    ready = check_overrides(overrides, "run", _choices(overrides))
+    ready = check_overrides(overrides, "run", _choices(overrides), _parameters(overrides))
     outcomes, errors = compose_and_call(run_job, "run", ready, multirun=args.multirun)
     records = [
         record for outcome in outcomes for name in outcome["ids"] if (record := Store(default_store_root()).read(name))
@@ -62,6 +62,19 @@ def _choices(overrides: list[str]) -> dict[str, Any]:
     if not any(text.startswith("submission_dir=") for text in overrides):
         choices["submission"] = submission_names
     return choices
+
+
+def _parameters(overrides: list[str]) -> set[str]:
+    """The parameters that all entries named in `overrides` have, so that they may stand without `params.`."""
+    from harness.entries import load_entry
+
+    given = dict(text.split("=", 1) for text in overrides if text.startswith(("submission=", "submission_dir=")))
+    folder = given.get("submission_dir")
+    names = given.get("submission", Path(folder).resolve().name if folder else "dense").split(",")
+    try:
+        return set.intersection(*(set(load_entry(name, None, folder).parameters) for name in names))
+    except UsageError:
+        return set()  # said with more detail when the names are checked
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from typing import Any
 
 from harness.entries import REPOSITORY, Entry, hash_sources
 from harness.environment import library_versions, sha256_of_file
+from harness.names import UsageError
 from harness.references import ReferenceFile
 from harness.run.rules import HarnessError
 from harness.run.worker import Job, WorkerResult
@@ -64,6 +65,7 @@ def compress_stage(task: Task, weights: ReferenceFile, entry: Entry, seed: int, 
 
     Raises:
         HarnessError: the worker was ended from outside; the next call tries again.
+        UsageError: the entry says that its parameters make no sense.
     """
     key = compress_key(task, weights, entry, seed)
 
@@ -118,6 +120,8 @@ def _run_worker(job: Job, scratch: Path) -> dict[str, Any]:
             _end(process)
     result = _read_result(scratch / "result.json") if process.returncode == 0 else None
     if result is not None:
+        if result["usage"]:
+            raise UsageError(f"{job.submission}: {result['usage']}")
         if result["fault"]:
             raise HarnessError(f"the worker failed outside the entry: {result['fault']}\n{result['detail']}")
         if result["time_s"] > job.limit_s:

@@ -22,6 +22,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from harness.contract import ParameterError
 from harness.run.rules import RuleBroken
 
 DISK_FAULTS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # the machine's fault, whoever meets them
@@ -49,11 +50,12 @@ class Job:
 
 @dataclass(frozen=True)
 class WorkerResult:
-    """What the worker tells: the entry's broken rule, or the harness's own fault, or neither."""
+    """What the worker tells: the entry's broken rule, wrong usage, the harness's own fault, or none of them."""
 
     time_s: float = 0.0
     samples_trained: int = 0
     rule: str | None = None
+    usage: str | None = None
     fault: str | None = None
     message: str = ""
     detail: str = ""
@@ -99,6 +101,8 @@ def run_job(job: Job) -> WorkerResult:
     try:
         entry = load_module(Path(job.folder)).Entry()
         delivered = entry.compress(model, context)
+    except ParameterError as error:
+        return WorkerResult(usage=str(error))
     except (Exception, SystemExit) as error:
         if isinstance(error, OSError) and error.errno in DISK_FAULTS:
             raise

@@ -40,3 +40,11 @@ def test_good_overrides_pass_as_hydra_wants_them():
     assert check_overrides(good, "run", CHOICES) == good
     opened = ["++params.sparsity=0.5", "++target.cpu.intra_threads=1", "++task.recipe.clip_norm=1.0"]
     assert check_overrides([text[2:] for text in opened], "run", CHOICES) == opened
+
+
+def test_an_entrys_parameters_may_stand_without_params():
+    given = ["sparsity=0.5,0.9", "options.p=2", "seed=1", "params.sparsity=0.1"]
+    expected = ["++params.sparsity=0.5,0.9", "++params.options.p=2", "seed=1", "++params.sparsity=0.1"]
+    assert check_overrides(given, "run", CHOICES, ["sparsity", "options", "seed"]) == expected
+    with pytest.raises(UsageError, match=r"no key named 'sparsty'\. Did you mean sparsity"):
+        check_overrides(["sparsty=0.5"], "run", CHOICES, ["sparsity"])

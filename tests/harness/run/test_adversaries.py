@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.names import UsageError
 from hw_targets.target import TargetError, Unavailable
 
 
@@ -32,6 +33,11 @@ def test_the_rule_is_named(adversary, name, rule, says):
     assert says in record.failure.message
     if rule == "entry_raised":
         assert "Traceback" in record.failure.detail and "submission.py" in record.failure.detail
+
+
+def test_parameters_that_the_entry_refuses_are_wrong_usage(adversary):
+    with pytest.raises(UsageError, match=r"misconfigured: sparsity=1\.5 removes more than there is"):
+        adversary("misconfigured")
 
 
 def test_a_hanging_entry_is_ended_with_all_its_children(adversary, monkeypatch):
