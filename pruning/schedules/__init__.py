@@ -12,9 +12,18 @@ from collections.abc import Callable, Mapping
 from torch import nn
 
 from pruning.mask import Mask
+from pruning.schedules.gradual import gradual
 from pruning.schedules.iterative import iterative
+from pruning.schedules.lottery import lottery
 from pruning.schedules.one_shot import one_shot
+from pruning.schedules.rigl import rigl
 
-__all__ = ["SCHEDULES", "iterative", "one_shot"]
+__all__ = ["SCHEDULES", "gradual", "iterative", "lottery", "one_shot", "rigl"]
 
-SCHEDULES: Mapping[str, Callable[..., tuple[nn.Module, Mask]]] = {"one_shot": one_shot, "iterative": iterative}
+SCHEDULES: Mapping[str, Callable[..., tuple[nn.Module, Mask]]] = {
+    "one_shot": one_shot,
+    "iterative": iterative,
+    "gradual": gradual,
+    "lottery": lottery,
+    "rigl": rigl,
+}
