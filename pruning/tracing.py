@@ -103,7 +103,7 @@ class Trace:
         units = torch.tensor(group[0].root_idxs)
         own: Attached = {f"{prefix}bias": (units, units)} if layer.bias is not None else {}
         readers: Attached = {}
-        for item in list(group)[1:]:
+        for item in group[1:]:
             node, of_units = item.dep.target, (torch.tensor(item.idxs), torch.tensor(item.root_idxs))
             if node.type in (types.BN, types.DEPTHWISE_CONV):
                 for parameter, _ in node.module.named_parameters(recurse=False):

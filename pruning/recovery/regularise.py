@@ -99,7 +99,7 @@ class GroupLasso:
         return _sum(self._norms(name, modules[name]) for name in weight_names(model, self.layers))
 
     def _norms(self, name: str, module: nn.Module) -> torch.Tensor:
-        weight = module.get_parameter("weight")
+        weight: torch.Tensor = module.get_parameter("weight")
         if self.groups == "channel":
             if getattr(module, "groups", 1) > 1:
                 raise ValueError(f"{name} of shape {list(weight.shape)} is of a grouped convolution; leave it out.")

@@ -5,10 +5,10 @@ left of their weights changes nothing:
 
 - No outputs: whatever the unit computes, nobody reads it. Its inputs, bias and batch norm go.
 - No inputs, and a bias (or batch norm) that is zero or removed: it gives zero. Its outputs go.
-- No inputs, and a bias that is not zero: it gives a constant, which its readers use. It stays. The
-  paper lets regularisation push such a unit's outputs to zero; here the function never changes.
+- No inputs, and a bias that is not zero: it gives a constant, which its readers use. It stays.
 
-Weights that go may leave other units dead, so it goes on until none is.
+Weights that go may leave other units dead, so it goes on until none is. The paper leaves it to
+retraining, where regularisation takes such weights to zero; here it is done at once, and exactly.
 """
 
 from __future__ import annotations
@@ -48,10 +48,11 @@ def remove_dead_neurons(model: nn.Module, mask: Mask, example_inputs: torch.Tens
     }
     nonzero = {name: (parameter != 0).cpu() for name, parameter in parameters.items()}
     layers = _layers(model, example_inputs)
-    kept = -1
-    while kept != (kept := sum(int(each.sum()) for each in keep.values())):
+    before, now = -1, _count(keep)
+    while now != before:
         for layer in layers:
             _remove(layer, _dead(layer, keep, nonzero), keep)
+        before, now = now, _count(keep)
     return Mask({name: each for name, each in keep.items() if name in mask or not each.all()})
 
 
@@ -97,3 +98,7 @@ def _remove(layer: _Layer, dead: torch.Tensor, keep: dict[str, torch.Tensor]) ->
         keep[name][index[dead[unit]]] = False
     for name, (index, unit) in layer.readers.items():
         keep[name][:, index[dead[unit]]] = False
+
+
+def _count(keep: dict[str, torch.Tensor]) -> int:
+    return sum(int(each.sum()) for each in keep.values())

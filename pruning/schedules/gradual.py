@@ -113,5 +113,7 @@ def cubic(step: int, *, initial: float, final: float, begin: int, end: int) -> f
     """The sparsity at `step`: `initial` up to step `begin`, `final` from step `end`, equation 1 between."""
     if step >= end:
         return final
-    left = 1 - max(0, step - begin) / (end - begin)
+    if step <= begin:
+        return initial
+    left = 1 - (step - begin) / (end - begin)
     return final + (initial - final) * left**3
