@@ -108,7 +108,7 @@ class Mixed(nn.Module):
 
 
 @settings(max_examples=6, deadline=None)
-@given(st.integers(0, 10_000), st.sampled_from([0.1, 0.3, 0.6, 1.0]))
+@given(st.integers(0, 10_000), st.sampled_from([0.1, 0.2, 0.4]))
 def test_the_function_stays_and_nothing_dead_is_left(seed, density):
     generator = torch.Generator().manual_seed(seed)
     torch.manual_seed(seed)
@@ -119,7 +119,8 @@ def test_the_function_stays_and_nothing_dead_is_left(seed, density):
                 parameter.mul_(torch.rand(parameter.shape, generator=generator) < 0.5)
             if name == "layers.1.bias":
                 parameter.add_(0.1 * (torch.rand(parameter.shape, generator=generator) < 0.5))
-    mask = Mask({n: torch.rand(p.shape, generator=generator) < density for n, p in model.named_parameters()})
+    densities = {n: density if p.ndim > 1 else 0.9 for n, p in model.named_parameters()}
+    mask = Mask({n: torch.rand(p.shape, generator=generator) < densities[n] for n, p in model.named_parameters()})
     inputs = torch.randn(3, 2, 6, 6, generator=generator)
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     clean = remove_dead_neurons(model, mask, inputs)
