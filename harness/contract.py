@@ -64,6 +64,28 @@ class BudgetView(Protocol):
         ...
 
 
+class MovingMask(Protocol):
+    """A mask that changes while the model trains: gradual pruning, RigL."""
+
+    def __call__(self, model: nn.Module, step: int, steps: int, /) -> Mapping[str, torch.Tensor] | None:
+        """Asked before each optimizer step, when the gradients are there, those of removed weights too.
+
+        The answer must follow from the arguments and from earlier answers alone: where several
+        processes train, each of them asks, and they must agree.
+
+        Args:
+            model: in training mode; to be left as it is.
+            step: optimizer steps taken so far, 0…steps − 1.
+            steps: optimizer steps of the whole training.
+
+        Returns:
+            The whole new mask, as a plain one would be given, or None to go on with the last. A
+            parameter that it does not name is free. It is applied at once; where it newly grows or
+            removes a weight, the optimizer's momentum of that weight is cleared.
+        """
+        ...
+
+
 class Context(Protocol):
     """All that an entry may use.
 
@@ -91,7 +113,7 @@ class Context(Protocol):
         *,
         epochs: int,
         learning_rate: float | None = None,
-        mask: Mapping[str, torch.Tensor] | None = None,
+        mask: Mapping[str, torch.Tensor] | MovingMask | None = None,
         teacher: nn.Module | None = None,
         loss: Callable[[nn.Module, torch.Tensor, torch.Tensor], torch.Tensor] | None = None,
     ) -> nn.Module:
@@ -99,7 +121,8 @@ class Context(Protocol):
 
         Args:
             learning_rate: the peak, instead of the recipe's.
-            mask: parameter name → boolean tensor; False stays zero throughout.
+            mask: parameter name → boolean tensor; False stays zero throughout. Or a moving mask, whose
+                last answer the returned model obeys.
             teacher: a model to distil from (Hinton et al. 2015).
             loss: `(model, logits, labels) → scalar` in place of the cross-entropy.
 

@@ -21,6 +21,9 @@ from pruning.layers import Layer, weight_layers
 # Operators by the name of their autograd node, less "Backward0".
 ACTIVATIONS = {"Relu", "Hardtanh", "LeakyRelu", "Elu", "Gelu", "Silu", "Hardswish", "Mish", "Tanh"}
 POOLINGS = {"MaxPool2DWithIndices", "MaxPool3DWithIndices", "AvgPool2D", "AvgPool3D", "AdaptiveAvgPool2D"}
+# Parameter name → indices along one of its dimensions, and the unit that each belongs to, int64 `[n]` both.
+Attached = dict[str, tuple[torch.Tensor, torch.Tensor]]
+
 JOINED = "its output is joined with that of"
 ZERO_PRESERVING = ACTIVATIONS | POOLINGS | {"Clone", "ToCopy", "T"}
 
@@ -86,6 +89,28 @@ class Trace:
         # A layer that is joined with this one is no obstacle of its own where both meet a harder one.
         found = sorted((obstacle for obstacle in obstacles if obstacle is not None), key=_is_joint)
         return Falling(width, parameters, found[0] if found else None)
+
+    def attached(self, name: str) -> tuple[Attached, Attached]:
+        """What belongs to which output unit of layer `name`, where `falling` finds no obstacle.
+
+        Returns:
+            Biases, batch norms and depthwise filters, by their first dimension; and the weights of
+            the layers that read the units, by their second. One unit may have several of each.
+        """
+        layer, types = weight_layers(self.model)[name], self.types
+        group = self._group(layer, range(layer.weight.shape[0]))
+        prefix = f"{name}." if name else ""
+        units = torch.tensor(group[0].root_idxs)
+        own: Attached = {f"{prefix}bias": (units, units)} if layer.bias is not None else {}
+        readers: Attached = {}
+        for item in group[1:]:
+            node, of_units = item.dep.target, (torch.tensor(item.idxs), torch.tensor(item.root_idxs))
+            if node.type in (types.BN, types.DEPTHWISE_CONV):
+                for parameter, _ in node.module.named_parameters(recurse=False):
+                    own[f"{self.names[node.module]}.{parameter}"] = of_units
+            elif node.type in (types.CONV, types.LINEAR):
+                readers[f"{self.names[node.module]}.weight"] = of_units
+        return own, readers
 
     def remove(self, name: str, units: Sequence[int]) -> None:
         """Take `units` of layer `name` out of `self.model`, with all that falls with them."""

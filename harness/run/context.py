@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from harness.contract import MovingMask
 from harness.data.dataset import Dataset, Loader
 from harness.models import build_model
 from harness.progress import progress_bar
@@ -72,7 +73,7 @@ class WorkerContext:
         *,
         epochs: int,
         learning_rate: float | None = None,
-        mask: Mapping[str, torch.Tensor] | None = None,
+        mask: Mapping[str, torch.Tensor] | MovingMask | None = None,
         teacher: nn.Module | None = None,
         loss: Callable[[nn.Module, torch.Tensor, torch.Tensor], torch.Tensor] | None = None,
     ) -> nn.Module:

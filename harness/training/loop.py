@@ -12,12 +12,14 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
 
+from harness.contract import MovingMask
 from harness.data.dataset import Loader
 from harness.training.optimizer import make_optimizer, warmup_cosine
 from harness.training.processes import make_accelerator, part_of_batch
@@ -49,7 +51,9 @@ class Trainer:
         loader: gives the same batches in every process; `[n, …]` of any type the model takes.
         mask: parameter name → boolean tensor of the parameter's shape. Where it is False the
             weight is set to zero before the first step and after each one, so that neither
-            momentum nor weight decay can revive it.
+            momentum nor weight decay can revive it. Or a moving mask (`harness.contract.MovingMask`),
+            which is asked before each optimizer step and whose last answer holds until the next; where
+            an answer newly grows or removes a weight, the optimizer forgets what it knew of it.
         teacher: adds the distillation loss of Hinton et al. 2015 (see `distillation_loss`).
         loss: `(model, logits, labels) → scalar`, in place of the cross-entropy: the way to add a
             regulariser. A mean over samples, so that shares of a batch can be put together.
@@ -59,7 +63,7 @@ class Trainer:
             alone, and the caller's random state is left as it was.
 
     Raises:
-        KeyError: `mask` names a parameter that the model lacks.
+        KeyError: `mask` names a parameter that the model lacks (a moving mask: when it is asked).
     """
 
     def __init__(
@@ -68,7 +72,7 @@ class Trainer:
         loader: Loader,
         recipe: Recipe,
         *,
-        mask: Mapping[str, torch.Tensor] | None = None,
+        mask: Mapping[str, torch.Tensor] | MovingMask | None = None,
         teacher: nn.Module | None = None,
         loss: Loss | None = None,
         on_batch: Callable[[int], None] | None = None,
@@ -83,11 +87,12 @@ class Trainer:
         self.loss, self.on_batch = loss, on_batch
         shared = self.accelerator.prepare_model(model)
         self.forward = torch.compile(shared) if compile else shared
-        parameters = dict(model.named_parameters())
-        self.masked = [(parameters[name], keep.to(self.device)) for name, keep in (mask or {}).items()]
+        plain = mask if isinstance(mask, Mapping) else {}
+        self.moving = None if mask is None or isinstance(mask, Mapping) else mask
+        self.masked = self._masked(plain)
         self.optimizer = make_optimizer(model, recipe)
-        steps, warmup = recipe.epochs * len(loader), int(recipe.warmup_epochs * len(loader))
-        self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimizer, warmup_cosine(steps, warmup))
+        self.steps, warmup = recipe.epochs * len(loader), int(recipe.warmup_epochs * len(loader))
+        self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimizer, warmup_cosine(self.steps, warmup))
         self.curve: list[EpochResult] = []
 
     def run_epoch(self) -> EpochResult:
@@ -117,13 +122,19 @@ class Trainer:
         return self.curve[-1]
 
     def state(self) -> dict:
-        """All that the next epoch depends on (tensors and plain values, fit for `torch.save`)."""
-        return {
+        """All that the next epoch depends on (tensors and plain values, fit for `torch.save`).
+
+        Of a moving mask it has the last answer; what the mask itself remembers is for the caller to save.
+        """
+        state: dict[str, Any] = {
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "schedule": self.schedule.state_dict(),
             "curve": [asdict(line) for line in self.curve],
         }
+        if self.moving is not None:
+            state["mask"] = {name: keep for name, (_, keep) in self.masked.items()}
+        return state
 
     def resume(self, state: dict) -> None:
         """Go on from what `state()` returned, on whatever device and in how many processes."""
@@ -131,6 +142,8 @@ class Trainer:
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])
         self.curve = [EpochResult(**line) for line in state["curve"]]
+        if self.moving is not None:
+            self.masked = self._masked(state["mask"])
 
     def _step(self, inputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """One step on this process's share of a batch; returns the share's part of the batch's loss."""
@@ -145,6 +158,7 @@ class Trainer:
         self.accelerator.backward(loss * processes if processes > 1 else loss)  # gradients are averaged, not added
         if self.recipe.clip_norm is not None:
             self.accelerator.clip_grad_norm_(self.model.parameters(), self.recipe.clip_norm)
+        self._move_mask()
         self.optimizer.step()
         self.schedule.step()
         self._apply_masks()
@@ -162,10 +176,32 @@ class Trainer:
             loss = F.cross_entropy(logits, labels, label_smoothing=self.recipe.label_smoothing)
         return loss if self.teacher is None else distillation_loss(loss, logits, target)
 
+    def _masked(self, mask: Mapping[str, torch.Tensor]) -> dict[str, tuple[nn.Parameter, torch.Tensor]]:
+        parameters = dict(self.model.named_parameters())
+        return {name: (parameters[name], keep.to(self.device)) for name, keep in mask.items()}
+
     @torch.no_grad()
     def _apply_masks(self) -> None:
-        for parameter, keep in self.masked:
+        for parameter, keep in self.masked.values():
             parameter.mul_(keep)
+
+    def _move_mask(self) -> None:
+        """Ask a moving mask, and put its answer in the place of the last one."""
+        answer = None if self.moving is None else self.moving(self.model, self.schedule.last_epoch, self.steps)
+        if answer is None:
+            return
+        before, self.masked = self.masked, self._masked(answer)
+        self._apply_masks()
+        for name, (parameter, keep) in (before | self.masked).items():
+            was = before[name][1] if name in before else torch.ones_like(keep)
+            now = keep if name in self.masked else torch.ones_like(keep)
+            self._forget(parameter, was ^ now)
+
+    def _forget(self, parameter: nn.Parameter, where: torch.Tensor) -> None:
+        """Clear momentum, or Adam's moments, of the weights `where`; the count of steps goes on."""
+        for key, value in self.optimizer.state.get(parameter, {}).items():
+            if key != "step" and isinstance(value, torch.Tensor) and value.shape == parameter.shape:
+                value.masked_fill_(where, 0)
 
     @contextmanager
     def _own_random_numbers(self) -> Iterator[None]:

@@ -16,11 +16,26 @@ from torch import nn
 from pruning.mask import Mask
 
 
+class MovingMask(Protocol):
+    """A mask that changes while the model trains."""
+
+    def __call__(self, model: nn.Module, step: int, steps: int, /) -> Mapping[str, torch.Tensor] | None:
+        """Asked before optimizer step `step` of 0…steps − 1; `.grad` holds the gradients, of removed weights too.
+
+        Returns:
+            The whole new mask, or None for no change.
+        """
+        ...
+
+
 class Train(Protocol):
     """A training loop, such as the harness's `Context.train`.
 
     It must hold the weights that `mask` removes at zero after each step: the gradient of a removed
     weight is not zero, and momentum and weight decay would move it.
+
+    A moving mask it must ask before each optimizer step, apply the answer at once, and clear the
+    optimizer's momentum of weights that newly grow or fall. The last answer holds at the end.
     """
 
     def __call__(
@@ -29,7 +44,7 @@ class Train(Protocol):
         *,
         epochs: int,
         learning_rate: float | None = None,
-        mask: Mapping[str, torch.Tensor] | None = None,
+        mask: Mapping[str, torch.Tensor] | MovingMask | None = None,
     ) -> nn.Module: ...
 
 

@@ -28,6 +28,19 @@ def test_an_entry_trains_with_mask_and_teacher(tiny, context):
     assert 0 <= context.evaluate(model) <= 1
 
 
+def test_a_moving_mask_holds_what_it_last_said(tiny, context):
+    mask = {"3.weight": torch.rand(3, 64, generator=torch.Generator().manual_seed(0)) < 0.5}
+    asked = []
+
+    def moving(model, step, steps):
+        asked.append((step, steps))
+        return mask if step == 12 else None
+
+    trained = context.train(tiny.network("", seed=1), epochs=2, mask=moving)
+    assert asked == [(step, 20) for step in range(20)]
+    assert not trained[3].weight[~mask["3.weight"]].any() and trained[3].weight[mask["3.weight"]].all()
+
+
 def test_an_entry_may_go_on_after_a_training_that_diverged(tiny, context):
     model = tiny.network("", seed=1)
     with pytest.raises(DivergedError):
