@@ -8,7 +8,7 @@ each unit in turn costs a pass a unit; the slope at α = 1, -∂E/∂α, approxi
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
 
@@ -54,7 +54,7 @@ class Relevance:
         ValueError: `decay` is out of its range; there is no data; a layer does not reach the error.
     """
 
-    loss: Loss = linear_error
+    loss: Loss = field(default=linear_error, repr=False)
     decay: float | None = None
     max_batches: int | None = None
     p: float = 1.0

@@ -17,7 +17,7 @@ h_ii on the diagonal of the Hessian. Two estimates of it:
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 import torch
@@ -54,7 +54,7 @@ class OptimalBrainDamage:
     estimate: Estimate = "gauss_newton"
     probes: int = 8
     seed: int = 0
-    loss: Loss = F.cross_entropy
+    loss: Loss = field(default=F.cross_entropy, repr=False)
     max_batches: int | None = None
     p: float = 1.0
 

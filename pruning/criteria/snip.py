@@ -10,7 +10,7 @@ gradients vanish; at its beginning they tell which weights training will use.)
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 import torch.nn.functional as F
@@ -36,7 +36,7 @@ class Snip:
         ValueError: there is no data, or no weight has any effect on the loss.
     """
 
-    loss: Loss = F.cross_entropy
+    loss: Loss = field(default=F.cross_entropy, repr=False)
     max_batches: int | None = 1
     p: float = 1.0
 

@@ -12,7 +12,7 @@ The two are offered as `group="weight"` (the bound, for every granularity) and `
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 import torch
@@ -45,7 +45,7 @@ class Taylor:
 
     group: Group = "weight"
     average: Average = "gradients"
-    loss: Loss = F.cross_entropy
+    loss: Loss = field(default=F.cross_entropy, repr=False)
     max_batches: int | None = None
 
     def __post_init__(self) -> None:
