@@ -8,6 +8,7 @@ scales to zero (an L1 penalty on γ); the paper sets one threshold over all laye
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -76,4 +77,5 @@ def _traced(model: nn.Module) -> dict[str, str]:
             norm = readers[0] if len(readers) == 1 and isinstance(modules.get(readers[0]), BATCH_NORMS) else None
             found.setdefault(str(node.target), set()).add(norm)
     sure = {layer: next(iter(ways)) for layer, ways in found.items() if len(ways) == 1}
-    return {layer: norm for layer, norm in sure.items() if norm is not None}
+    served = Counter(sure.values())  # a batch norm of several layers tells of none
+    return {layer: norm for layer, norm in sure.items() if norm is not None and served[norm] == 1}

@@ -1,8 +1,8 @@
 """After pruning, solve for the weights that remain, so that each layer gives what it gave before.
 
-He, Zhang & Sun 2017, arXiv 1707.06168, for input channels; here for any mask. Layer by layer, in the order in
-which they run: the inputs are those of the pruned model, with the errors that the layers before left,
-and the target is the output of the dense one. So later layers make up for earlier ones.
+He, Zhang & Sun 2017, arXiv 1707.06168, for input channels; here for any mask. Layer by layer, in the
+order in which they run: the inputs are those of the pruned model, with the errors that the layers
+before left, and the target is the output of the dense one. So later layers make up for earlier ones.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def reconstruct(
 
 def _is_solvable(model: nn.Module, name: str) -> bool:
     layer = model.get_submodule(layer_name(name))
-    return isinstance(layer, LAYERS) and name.endswith("weight") and getattr(layer, "groups", 1) == 1
+    return isinstance(layer, LAYERS) and name.rpartition(".")[2] == "weight" and getattr(layer, "groups", 1) == 1
 
 
 def _in_running_order(model: nn.Module, names: Sequence[str], inputs: torch.Tensor) -> list[str]:

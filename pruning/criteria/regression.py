@@ -6,9 +6,9 @@ that say least, or nothing that others do not say. The second half of the method
 weights that remain, is `pruning.criteria.reconstruction`.
 
 The paper raises λ until few enough channels are left. Here the whole path of solutions is found at
-once, by least angle regression, and a channel's score is the λ at which it leaves. So any ratio
-can draw the line, and masks of rising sparsity nest. W stays as it was trained; the paper solves β and W in turn,
-with ‖W_c‖ = 1.
+once, by least angle regression, and a channel's score is the largest λ at which it takes part. So
+any ratio can draw the line, and masks of rising sparsity nest. W stays as it was trained; the paper
+states the problem with ‖W_c‖ = 1, and solves for β and W in turn.
 """
 
 from __future__ import annotations

@@ -80,14 +80,14 @@ class Relevance:
         with evaluating(model), torch.enable_grad(), hooked(gated, gate):
             for inputs, labels in chain([first], batches):
                 error = self.loss(model(inputs), labels)
-                wanted = list(gates.values())
-                slopes = (
-                    torch.autograd.grad(error, wanted, allow_unused=True)
-                    if error.requires_grad
-                    else [None] * len(wanted)
-                )
+                if not error.requires_grad:
+                    raise ValueError(f"The error does not depend on the output of {', '.join(map(layer_name, names))}.")
+                slopes = torch.autograd.grad(error, list(gates.values()), allow_unused=True)
                 samples += len(labels)
-                keep = 1 - len(labels) / samples if self.decay is None or samples == len(labels) else self.decay
+                if self.decay is None or samples == len(labels):
+                    keep = 1 - len(labels) / samples  # the mean over samples; 0 for the first batch
+                else:
+                    keep = self.decay
                 for name, slope in zip(names, slopes, strict=True):
                     if slope is None:
                         raise ValueError(f"The error does not depend on the output of {layer_name(name)}.")

@@ -6,9 +6,9 @@ h_ii on the diagonal of the Hessian. Two estimates of it:
 
 - "gauss_newton": the exact diagonal of the generalised Gauss-Newton matrix, the mean over samples of
   Jᵀ·S·J, where J is the Jacobian of the sample's outputs by the weights and S the Hessian of its loss by
-  the outputs. It leaves out the curvature of the network itself, as the paper does, and is never
-  negative for a convex loss. For the cross-entropy it is the Fisher information. It takes one
-  backward pass a batch for each output.
+  the outputs. It leaves out the curvature of the network itself (the Levenberg-Marquardt approximation,
+  which the paper mentions) and is never negative for a convex loss. For the cross-entropy it is the
+  Fisher information. One backward pass a batch for each output.
 - "hutchinson": the mean of z·(Hz) over random signs z, whose expectation is the diagonal of the
   Hessian itself; without any noise where the Hessian is diagonal. One backward pass a batch for each
   probe. May be negative away from a minimum.

@@ -69,11 +69,12 @@ def test_refuses_a_layer_that_no_batch_norm_reads_alone(layer, given):
         BatchNormScale().scores(Branching(), [f"{layer}.weight"], given)
 
 
-def test_a_batch_norm_of_several_layers_belongs_to_none():
+@pytest.mark.parametrize("given", [None, data(2, 3, 4, 4)], ids=["traced", "run"])
+def test_a_batch_norm_of_several_layers_belongs_to_none(given):
     norm = nn.BatchNorm2d(3)
     model = nn.Sequential(nn.Conv2d(3, 3, 1), norm, nn.Conv2d(3, 3, 1), norm)
     with pytest.raises(ValueError, match="No batch norm reads the output of 0 alone"):
-        BatchNormScale().scores(model, ["0.weight"], data(2, 3, 4, 4))
+        BatchNormScale().scores(model, ["0.weight"], given)
 
 
 def test_refuses_a_batch_norm_without_scale():

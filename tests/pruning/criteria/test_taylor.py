@@ -28,7 +28,7 @@ def loss_without(model, index):
     """The mean loss over all samples with the weights at `index` set to zero."""
     pruned = linear(WEIGHT)
     pruned.weight.data[index] = 0
-    return sum(len(t) * float(total(pruned(x), t)) for x, t in DATA) / 3
+    return sum(len(t) * float(total(pruned(x), t).detach()) for x, t in DATA) / 3
 
 
 @pytest.mark.parametrize(
