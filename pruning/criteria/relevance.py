@@ -84,10 +84,8 @@ class Relevance:
                     raise ValueError(f"The error does not depend on the output of {', '.join(map(layer_name, names))}.")
                 slopes = torch.autograd.grad(error, list(gates.values()), allow_unused=True)
                 samples += len(labels)
-                if self.decay is None or samples == len(labels):
-                    keep = 1 - len(labels) / samples  # the mean over samples; 0 for the first batch
-                else:
-                    keep = self.decay
+                # The mean over samples; 0 for the first batch either way.
+                keep = 1 - len(labels) / samples if self.decay is None or samples == len(labels) else self.decay
                 for name, slope in zip(names, slopes, strict=True):
                     if slope is None:
                         raise ValueError(f"The error does not depend on the output of {layer_name(name)}.")
