@@ -6,18 +6,41 @@ counts: the granularity pools its scores, the ratio draws the line.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 import torch
 from torch import nn
 
+from pruning.criteria.apoz import APoZ
+from pruning.criteria.batch_norm import BatchNormScale
+from pruning.criteria.batches import Batches
+from pruning.criteria.feature_map import FeatureMap
 from pruning.criteria.magnitude import Magnitude
 from pruning.criteria.random import Random
+from pruning.criteria.reconstruction import reconstruct
+from pruning.criteria.regression import Regression
+from pruning.criteria.relevance import Relevance
+from pruning.criteria.second_order import OptimalBrainDamage
+from pruning.criteria.snip import Snip
+from pruning.criteria.taylor import Taylor
 
-__all__ = ["CRITERIA", "Batches", "Criterion", "Magnitude", "Random"]
-
-Batches = Iterable[tuple[torch.Tensor, torch.Tensor]]
+__all__ = [
+    "CRITERIA",
+    "APoZ",
+    "BatchNormScale",
+    "Batches",
+    "Criterion",
+    "FeatureMap",
+    "Magnitude",
+    "OptimalBrainDamage",
+    "Random",
+    "Regression",
+    "Relevance",
+    "Snip",
+    "Taylor",
+    "reconstruct",
+]
 
 
 class Criterion(Protocol):
@@ -47,4 +70,15 @@ class Criterion(Protocol):
         ...
 
 
-CRITERIA: Mapping[str, Callable[..., Criterion]] = {"magnitude": Magnitude, "random": Random}
+CRITERIA: Mapping[str, Callable[..., Criterion]] = {
+    "magnitude": Magnitude,
+    "random": Random,
+    "batch_norm": BatchNormScale,
+    "apoz": APoZ,
+    "relevance": Relevance,
+    "taylor": Taylor,
+    "snip": Snip,
+    "optimal_brain_damage": OptimalBrainDamage,
+    "feature_map": FeatureMap,
+    "regression": Regression,
+}

@@ -6,11 +6,13 @@ section 3.1, for filters, by the L1 norm.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import nn
+
+from pruning.criteria.batches import Batches
 
 
 @dataclass(frozen=True)
@@ -23,10 +25,5 @@ class Magnitude:
 
     p: float = 1.0
 
-    def scores(
-        self,
-        model: nn.Module,
-        names: Sequence[str],
-        data: Iterable[tuple[torch.Tensor, torch.Tensor]] | None = None,
-    ) -> dict[str, torch.Tensor]:
+    def scores(self, model: nn.Module, names: Sequence[str], data: Batches | None = None) -> dict[str, torch.Tensor]:
         return {name: model.get_parameter(name).detach().abs() for name in names}

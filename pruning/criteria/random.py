@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import nn
+
+from pruning.criteria.batches import Batches
 
 
 @dataclass(frozen=True)
@@ -20,12 +22,7 @@ class Random:
     seed: int = 0
     p: float = float("inf")
 
-    def scores(
-        self,
-        model: nn.Module,
-        names: Sequence[str],
-        data: Iterable[tuple[torch.Tensor, torch.Tensor]] | None = None,
-    ) -> dict[str, torch.Tensor]:
+    def scores(self, model: nn.Module, names: Sequence[str], data: Batches | None = None) -> dict[str, torch.Tensor]:
         generator = torch.Generator().manual_seed(self.seed)
         shapes = {name: model.get_parameter(name).shape for name in names}
         return {name: torch.rand(shape, generator=generator, dtype=torch.float64) for name, shape in shapes.items()}
