@@ -81,8 +81,8 @@ class Ddpg:
             self.actor.append(nn.Sigmoid())
             self.critic = Critic(state_size, hidden)
         for last in (self.actor[-2], self.critic.last):
-            nn.init.uniform_(last.weight, -3e-3, 3e-3, generator=self.generator)
-            nn.init.zeros_(last.bias)
+            nn.init.uniform_(final.weight, -3e-3, 3e-3, generator=self.generator)
+            nn.init.zeros_(final.bias)
         self.target_actor, self.target_critic = copy.deepcopy(self.actor), copy.deepcopy(self.critic)
         self.actor_optimizer = torch.optim.Adam(self.actor.parameters(), lr=self.settings.actor_rate)
         self.critic_optimizer = torch.optim.Adam(self.critic.parameters(), lr=self.settings.critic_rate)
