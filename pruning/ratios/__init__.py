@@ -15,19 +15,13 @@ from typing import Protocol
 
 import torch
 
-from pruning.ratios.allocations import (
-    Allocation,
-    allocate_amc,
-    allocate_erk,
-    allocate_netadapt,
-    allocate_sensitivity,
-)
+from pruning.ratios.allocations import allocate_amc, allocate_erk, allocate_netadapt, allocate_sensitivity
 from pruning.ratios.global_threshold import Global
 from pruning.ratios.per_layer import PerLayer
 from pruning.ratios.problem import Problem
 from pruning.ratios.uniform import Uniform
 
-__all__ = ["ALLOCATIONS", "RATIOS", "Allocation", "Global", "PerLayer", "Problem", "Ratio", "Uniform"]
+__all__ = ["ALLOCATIONS", "RATIOS", "Global", "PerLayer", "Problem", "Ratio", "Uniform"]
 
 
 class Ratio(Protocol):
@@ -40,7 +34,8 @@ class Ratio(Protocol):
 
 RATIOS: Mapping[str, Callable[..., Ratio]] = {"uniform": Uniform, "global": Global, "per_layer": PerLayer}
 
-ALLOCATIONS: Mapping[str, Allocation] = {
+# Each is called as `(problem, sparsity, **options)`.
+ALLOCATIONS: Mapping[str, Callable[..., PerLayer]] = {
     "erk": allocate_erk,
     "sensitivity": allocate_sensitivity,
     "amc": allocate_amc,

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from torch import nn
 
 from pruning.mask import Mask
 from pruning.ratios.amc import amc_search
-from pruning.ratios.cost import Cost, cost_of
+from pruning.ratios.cost import ROUNDING, Cost, cost_of
 from pruning.ratios.counting import check_sparsity
 from pruning.ratios.erk import erk
 from pruning.ratios.netadapt import Step, netadapt
@@ -24,12 +24,6 @@ from pruning.ratios.problem import Problem
 from pruning.ratios.sensitivity import RATIOS_SCANNED, choose_threshold, sensitivity_scan
 
 Pruned = tuple[nn.Module, Mask | None, dict[str, int]]  # model, its mask, filters kept
-
-
-class Allocation(Protocol):
-    """Gives each layer of a problem its share; see the function of the same name for its options."""
-
-    def __call__(self, problem: Problem, sparsity: float, **options: Any) -> PerLayer: ...
 
 
 def allocate_erk(problem: Problem, sparsity: float) -> PerLayer:
@@ -82,14 +76,15 @@ def allocate_netadapt(
         model, mask, kept = pruned
         return (problem.train(model, mask) if problem.train and mask is not None else model), mask, kept
 
+    start: Pruned = (problem.model, None, dict(widths))
     steps = netadapt(
-        (problem.model, None, dict(widths)),
+        start,
         widths,
         prune=prune,
         short_term=short_term,
         evaluate=lambda pruned: judge(pruned[0]),
         resource=lambda kept: cost(sparsity_of(kept, widths)),
-        budget=(1 - sparsity) * cost(dict.fromkeys(widths, 0.0)),
+        budget=(1 - sparsity) * cost(dict.fromkeys(widths, 0.0)) * (1 + ROUNDING),
         multiple_of=problem.multiple_of,
         keep_at_least=max(problem.keep_at_least, 1),
         **options,

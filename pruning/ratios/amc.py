@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import torch
 
-from pruning.ratios.cost import Cost, LayerCost, cost_of, traced
+from pruning.ratios.cost import ROUNDING, Cost, LayerCost, cost_of, traced
 from pruning.ratios.counting import check_sparsity
 from pruning.ratios.ddpg import Ddpg, DdpgSettings
 from pruning.ratios.per_layer import PerLayer
@@ -26,7 +26,6 @@ from pruning.ratios.problem import Problem
 STATIC = ("t", "n", "c", "h", "w", "stride", "k")
 FEATURES = (*STATIC, "flops", "reduced", "rest", "last_action")
 HALVINGS = 30  # of the range of an action, when the least one is sought
-ROUNDING = 1e-9  # of the budget: floating-point sums
 
 
 @dataclass(frozen=True)
@@ -66,7 +65,7 @@ def amc_search(
         cost: of given sparsities; default `cost_of(problem)`. It is asked some thirty times a layer
             and episode, so let a measured one be a table. Counted costs take shares as they are:
             rounding to whole groups can miss the budget by half a group in each layer.
-        max_sparsity: of any layer, in 0…1 without 1.
+        max_sparsity: of any layer, between 0 and 1; the agent's actions, in 0…1, are shares of it.
         on_episode: called after each episode.
 
     Raises:
@@ -97,7 +96,7 @@ def amc_search(
             if budget is not None:
                 action = bounded_action(cost, budget, names, shares, action, max_sparsity)
             shares[name] = action
-        accuracy, spent = float(evaluate(problem.masked(shares)[0])), cost(shares)
+        accuracy, spent = evaluate(problem.masked(shares)[0]), cost(shares)
         episode = Episode(shares, accuracy, spent, reward_of(accuracy, spent if budget is None else None))
         history.append(episode)
         agent.learn(states, [share / max_sparsity for share in shares.values()], episode.reward)

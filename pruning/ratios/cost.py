@@ -20,6 +20,7 @@ from torch import nn
 from pruning.layers import CONVOLUTIONS, LAYERS, weight_layers
 from pruning.ratios.problem import Problem
 
+ROUNDING = 1e-9  # of a budget: what floating-point sums may exceed it by
 Cost = Callable[[Mapping[str, float]], float]  # parameter name → sparsity in, cost out; the same each time
 
 

@@ -75,12 +75,10 @@ class Ddpg:
         hidden = self.settings.hidden
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self.actor = nn.Sequential(
-                nn.Linear(state_size, hidden), nn.ReLU(), nn.Linear(hidden, hidden), nn.ReLU(), nn.Linear(hidden, 1)
-            )
-            self.actor.append(nn.Sigmoid())
+            first, second, last = nn.Linear(state_size, hidden), nn.Linear(hidden, hidden), nn.Linear(hidden, 1)
+            self.actor = nn.Sequential(first, nn.ReLU(), second, nn.ReLU(), last, nn.Sigmoid())
             self.critic = Critic(state_size, hidden)
-        for last in (self.actor[-2], self.critic.last):
+        for final in (last, self.critic.last):
             nn.init.uniform_(final.weight, -3e-3, 3e-3, generator=self.generator)
             nn.init.zeros_(final.bias)
         self.target_actor, self.target_critic = copy.deepcopy(self.actor), copy.deepcopy(self.critic)

@@ -83,9 +83,7 @@ class LatencyTable:
                 raise ValueError(f"The number of filters that {needed} keeps is missing.")
         key = (0 if feeding is None else kept[feeding], kept[name])
         if key not in self.seconds[name]:
-            raise ValueError(
-                f"{name} was not measured with {key[1]} filters and {key[0]} from the layer that it reads."
-            )
+            raise ValueError(f"{name} was not measured with {key[1]} filters and {key[0]} of the layer it reads.")
         return self.seconds[name][key]
 
 
@@ -157,18 +155,19 @@ def netadapt(
         current, kept, cost = model, dict(widths), resource(widths)
         step = first_step * cost
         while cost > budget:
-            proposals = []
+            best: Step[Model] | None = None
             for layer, own in cuts(kept, counts, resource, max(budget, cost - step)).items():
                 proposed = prune(current, layer, own)
                 proposed = proposed if short_term is None else short_term(proposed)
                 after = {**kept, layer: own}
-                proposals.append(Step(layer, after, float(evaluate(proposed)), resource(after), proposed))
-            if not proposals:
+                proposal = Step(layer, after, float(evaluate(proposed)), resource(after), proposed)
+                if best is None or (proposal.accuracy, -proposal.resource) > (best.accuracy, -best.resource):
+                    best = proposal
+            if best is None:
                 raise ValueError(
                     f"The budget of {budget:.6g} cannot be met: at {cost:.6g}, with {kept} filters, "
                     "no cut of one layer makes the model cheaper."
                 )
-            best = max(proposals, key=lambda proposal: (proposal.accuracy, -proposal.resource))
             yield best
             current, kept, cost, step = best.model, dict(best.kept), best.resource, step * decay
 

@@ -8,6 +8,7 @@ in as plain callables.
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -47,7 +48,7 @@ class Problem:
     shrink: Callable[[nn.Module, Mask], nn.Module] | None = None
     latency: Callable[[nn.Module], float] | None = None
     multiple_of: int = 1
-    keep_at_least: int = 0
+    keep_at_least: int = 1
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "names", tuple(self.names))
@@ -80,11 +81,19 @@ class Problem:
         return mask.apply_(copy.deepcopy(self.model)), mask
 
     def evaluator(self, rule: str) -> Callable[[nn.Module], float]:
-        """`evaluate`, for the rule of this name.
+        """`evaluate`, for the rule of this name; it raises ValueError for a number that is not finite.
 
         Raises:
             ValueError: there is none.
         """
         if self.evaluate is None:
             raise ValueError(f"{rule} judges pruned models by their accuracy: give the problem an evaluate=.")
-        return self.evaluate
+        evaluate = self.evaluate
+
+        def judge(model: nn.Module) -> float:
+            value = float(evaluate(model))
+            if not math.isfinite(value):
+                raise ValueError(f"{rule} needs a finite number for a pruned model; evaluate= gave {value}.")
+            return value
+
+        return judge

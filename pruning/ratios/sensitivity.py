@@ -119,9 +119,7 @@ def sensitivity_scan(
             found[name, ratio] = dense  # the same model for every layer
             continue
         model, _ = problem.masked({other: ratio if other == name else 0.0 for other in problem.names})
-        point = Point(name, ratio, float(evaluate(model)))
-        if not math.isfinite(point.accuracy):
-            raise ValueError(f"With {ratio} of {name} pruned, evaluate= gave {point.accuracy}, not a finite number.")
+        point = Point(name, ratio, evaluate(model))
         found[name, ratio] = point.accuracy
         if on_point is not None:
             on_point(point)
