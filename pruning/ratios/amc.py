@@ -65,6 +65,7 @@ def amc_search(
         cost: of given sparsities; default `cost_of(problem)`. It is asked some thirty times a layer
             and episode, so let a measured one be a table. Counted costs take shares as they are:
             rounding to whole groups can miss the budget by half a group in each layer.
+        episodes: more than `settings.explore`, or all of them are random.
         max_sparsity: of any layer, between 0 and 1; the agent's actions, in 0…1, are shares of it.
         on_episode: called after each episode.
 

@@ -27,7 +27,9 @@ class DdpgSettings:
         hidden: units of each of the two hidden layers of actor and critic.
         tau: share by which the target networks follow in each update.
         batch, replay: transitions in one update, and remembered.
-        explore: episodes of constant noise `sigma`; then it decays by `sigma_decay` an episode.
+        explore: episodes of constant noise `sigma`, in which only the critic learns: an actor that
+            follows a critic without experience runs into a corner. Then the noise decays by
+            `sigma_decay` an episode.
         baseline_decay: of the moving average of rewards.
         updates: for each step of an episode.
     """
@@ -86,6 +88,7 @@ class Ddpg:
         self.critic_optimizer = torch.optim.Adam(self.critic.parameters(), lr=self.settings.critic_rate)
         self.memory: deque[tuple[torch.Tensor, ...]] = deque(maxlen=self.settings.replay)
         self.baseline: float | None = None
+        self.episodes = 0
 
     @torch.no_grad()
     def act(self, state: torch.Tensor, sigma: float = 0.0) -> float:
@@ -99,6 +102,7 @@ class Ddpg:
         Args:
             states: `[state_size]` each, one for each action.
         """
+        self.episodes += 1
         decay = self.settings.baseline_decay
         self.baseline = reward if self.baseline is None else decay * self.baseline + (1 - decay) * reward
         followers = [*states[1:], torch.zeros_like(states[-1])]
@@ -119,9 +123,10 @@ class Ddpg:
         self.critic_optimizer.zero_grad()
         F.mse_loss(self.critic(state, action), worth).backward()
         self.critic_optimizer.step()
-        self.actor_optimizer.zero_grad()
-        (-self.critic(state, self.actor(state)).mean()).backward()
-        self.actor_optimizer.step()
+        if self.episodes > self.settings.explore:
+            self.actor_optimizer.zero_grad()
+            (-self.critic(state, self.actor(state)).mean()).backward()
+            self.actor_optimizer.step()
         for network, target in ((self.actor, self.target_actor), (self.critic, self.target_critic)):
             for own, following in zip(network.parameters(), target.parameters(), strict=True):
                 following.data.lerp_(own.data, self.settings.tau)

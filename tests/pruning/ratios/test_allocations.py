@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import pytest
 import torch
 from torch import nn
@@ -73,7 +75,7 @@ def test_netadapt_carries_masks_and_short_term_fine_tuning():
     ALLOCATIONS["netadapt"](problem_of(train=train), 0.3, first_step=0.1, on_step=steps.append)
     masks = [step.model[1] for step in steps]
     assert len(calls) == 2 * len(steps)
-    assert all(later & earlier == later for earlier, later in zip(masks, masks[1:], strict=False))
+    assert all(later & earlier == later for earlier, later in pairwise(masks))
 
 
 @pytest.mark.parametrize(

@@ -104,7 +104,7 @@ def test_searches_repeat_by_their_seed_and_leave_model_and_global_state_alone():
     first, again = (amc_search(problem, 0.5, episodes=5, settings=QUICK, seed=3) for _ in range(2))
     assert first == again != amc_search(problem, 0.5, episodes=5, settings=QUICK, seed=4)
     assert all(torch.equal(t, before[name]) for name, t in problem.model.state_dict().items())
-    assert not torch.equal(state, torch.empty(0))
+    assert torch.equal(torch.random.get_rng_state(), state)
 
 
 def test_without_a_budget_error_and_cost_are_traded():
@@ -122,7 +122,7 @@ def test_a_measured_latency_can_be_the_budget():
 
     result = amc_search(problem_of(latency=latency), 0.25, episodes=10, settings=QUICK)
     assert all(episode.cost <= 1500 for episode in result.history)
-    assert result.ratio.sparsity["1.weight"] >= 0.5 - 1e-6
+    assert result.ratio.sparsity["1.weight"] >= 0.5 - 0.01  # half a weight in a hundred falls along
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from pruning.ratios.ddpg import Ddpg, DdpgSettings, truncated_normal
 
-SMALL = DdpgSettings(hidden=32, actor_rate=2e-3, critic_rate=5e-3, explore=60, updates=4, tau=0.05)
+SMALL = DdpgSettings(hidden=32, actor_rate=1e-3, critic_rate=5e-3, batch=32, explore=50, updates=3, tau=0.05)
 
 
 def play(agent, reward, episodes, states):
