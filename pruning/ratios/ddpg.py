@@ -59,6 +59,8 @@ class Critic(nn.Module):
         super().__init__()
         self.first, self.second = nn.Linear(state_size, hidden), nn.Linear(hidden + 1, hidden)
         self.last = nn.Linear(hidden, 1)
+        # As one of many inputs the action would start with weights so small that the critic is linear in it.
+        nn.init.uniform_(self.second.weight[:, -1:], -1, 1)
 
     def forward(self, state: torch.Tensor, action: torch.Tensor) -> torch.Tensor:
         inner = F.relu(self.first(state))
