@@ -82,7 +82,7 @@ def test_netadapt_carries_masks_and_short_term_fine_tuning():
     ("names", "message"),
     [
         ((), "names no parameter"),
-        (("0.weigth",), r"no parameter '0\.weigth' to prune\. Did you mean 0\.weight"),
+        (("0.weights",), r"no parameter '0\.weights' to prune\. Did you mean 0\.weight"),
         (("0.weight", "0.weight"), "named twice"),
     ],
 )

@@ -76,7 +76,7 @@ def test_whatever_the_agent_does_the_budget_is_met_and_linear_costs_give_algorit
     assert cost(taken) <= (1 - sparsity) * total * (1 + 1e-8)
 
 
-@given(st.lists(st.floats(0, 1), min_size=2, max_size=2), st.floats(0, 0.7))
+@given(st.lists(st.floats(0, 1), min_size=2, max_size=2), st.integers(0, 700).map(lambda x: x / 1000))
 def test_a_cost_in_steps_and_with_coupled_layers_keeps_its_budget(actions, sparsity):
     def cost(shares):  # like filters of two layers in a chain, in whole channels
         first, second = (8 - round(8 * shares[name]) for name in "ab")
@@ -85,7 +85,7 @@ def test_a_cost_in_steps_and_with_coupled_layers_keeps_its_budget(actions, spars
     budget, taken = (1 - sparsity) * (9 * 8 + 64), {}
     for name, action in zip("ab", actions, strict=True):
         taken[name] = bounded_action(cost, budget, "ab", taken, action, 0.9)
-    assert cost(taken) <= budget
+    assert cost(taken) <= budget * (1 + 1e-8)
 
 
 def test_the_insensitive_layer_gives_more_and_every_episode_meets_the_budget():
