@@ -1,0 +1,97 @@
+"""Allocations by name, called alike: `allocate(problem, sparsity, **options) → PerLayer`.
+
+`sparsity` is the share to remove of what the rule counts: of the weights for ERK and the
+sensitivity scan, of the model's cost (time where the problem has a latency, else MACs) for AMC and
+NetAdapt.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from torch import nn
+
+from pruning.mask import Mask
+from pruning.ratios.amc import amc_search
+from pruning.ratios.cost import ROUNDING, Cost, cost_of
+from pruning.ratios.counting import check_sparsity
+from pruning.ratios.erk import erk
+from pruning.ratios.netadapt import Step, netadapt
+from pruning.ratios.per_layer import PerLayer, sparsity_of
+from pruning.ratios.problem import Problem
+from pruning.ratios.sensitivity import RATIOS_SCANNED, choose_threshold, sensitivity_scan
+
+Pruned = tuple[nn.Module, Mask | None, dict[str, int]]  # model, its mask, filters kept
+
+
+def allocate_erk(problem: Problem, sparsity: float) -> PerLayer:
+    """See `erk`; needs shapes alone."""
+    return problem.ratio(erk(problem.shapes, sparsity).sparsity)
+
+
+def allocate_sensitivity(
+    problem: Problem, sparsity: float, *, ratios: Sequence[float] = RATIOS_SCANNED, **options: Any
+) -> PerLayer:
+    """See `sensitivity_scan`, which takes the options, and `choose_threshold`."""
+    scan = sensitivity_scan(problem, ratios, **options)
+    return problem.ratio(choose_threshold(scan, problem.sizes, sparsity).sparsity)
+
+
+def allocate_amc(problem: Problem, sparsity: float, **options: Any) -> PerLayer:
+    """See `amc_search`, which takes the options."""
+    return amc_search(problem, sparsity, **options).ratio
+
+
+def allocate_netadapt(
+    problem: Problem,
+    sparsity: float,
+    *,
+    cost: Cost | None = None,
+    on_step: Callable[[Step[Pruned]], None] | None = None,
+    **options: Any,
+) -> PerLayer:
+    """See `netadapt`, which takes the options; the ratio is that of the last step.
+
+    Filters are counted along the first dimension of each weight. Models are masked, not shrunk,
+    and each proposal is fine-tuned by the problem's `train`, if it has one.
+
+    Args:
+        cost: of given sparsities; default `cost_of(problem)`. It is asked for every number of
+            filters of every layer, so let a measured one be a table.
+        on_step: called after each iteration.
+    """
+    check_sparsity(sparsity)
+    judge, cost = problem.evaluator("NetAdapt"), cost or cost_of(problem)
+    widths = {name: shape[0] for name, shape in problem.shapes.items()}
+
+    def prune(pruned: Pruned, name: str, count: int) -> Pruned:
+        model, earlier, kept = pruned
+        kept = {**kept, name: count}
+        mask = problem.mask_at(model, problem.ratio(sparsity_of(kept, widths)), earlier)
+        return mask.apply_(copy.deepcopy(model)), mask, kept
+
+    def short_term(pruned: Pruned) -> Pruned:
+        model, mask, kept = pruned
+        return (problem.train(model, mask) if problem.train and mask is not None else model), mask, kept
+
+    start: Pruned = (problem.model, None, dict(widths))
+    steps = netadapt(
+        start,
+        widths,
+        prune=prune,
+        short_term=short_term,
+        evaluate=lambda pruned: judge(pruned[0]),
+        resource=lambda kept: cost(sparsity_of(kept, widths)),
+        budget=(1 - sparsity) * cost(dict.fromkeys(widths, 0.0)) * (1 + ROUNDING),
+        multiple_of=problem.multiple_of,
+        keep_at_least=max(problem.keep_at_least, 1),
+        **options,
+    )
+    kept = widths
+    for step in steps:
+        kept = dict(step.kept)
+        if on_step is not None:
+            on_step(step)
+    return problem.ratio(sparsity_of(kept, widths))
