@@ -2,7 +2,8 @@
 
 Deep Compression, Han et al. 2016, arXiv 1510.00149, section 3. The weights of a layer are clustered
 by k-means (3.1), from centroids spread evenly between the least and the greatest weight, since few
-but large weights matter more than their number says (3.2). Trained on, a shared value moves by the
+but large weights matter more than their number says (3.2); a centroid that is left without weights
+moves to where the error is largest. Trained on, a shared value moves by the
 sum of its weights' gradients (3.3): what autograd computes for a look-up in a table.
 
 Pruned weights stay out of the clustering and have a code of their own, so zero stays exactly zero:
@@ -18,7 +19,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from pruning.mask import Mask
-from pruning.quantise.storage import Bits, bits_per_layer, store, weight_of
+from pruning.quantise.storage import Bits, bits_per_layer, layer_of, store
 
 
 def share_weights(model: nn.Module, bits: Bits, mask: Mask | None = None) -> nn.Module:
@@ -41,7 +42,8 @@ def share_weights(model: nn.Module, bits: Bits, mask: Mask | None = None) -> nn.
         mask.check(model)
     shared = copy.deepcopy(model)
     for name, width in widths.items():
-        layer, weight = weight_of(shared, name)
+        layer = layer_of(shared, name)
+        weight = layer.weight.detach()
         parameter = f"{name}.weight" if name else "weight"
         if mask is None:
             kept = weight != 0
@@ -94,8 +96,8 @@ def kmeans(values: torch.Tensor, clusters: int, *, steps: int = 300) -> tuple[to
 
     Returns:
         The nearest centroid's index for each value, int64 `[n]` (the lower in a tie), and the
-        centroids in rising order, `[at most k]`. No more than k distinct values are their own
-        centroids; centroids that end without a value are left out.
+        centroids in rising order: k of them, or the distinct values themselves where these are
+        no more than k.
 
     Raises:
         ValueError: `clusters` is below 1.
@@ -111,19 +113,36 @@ def kmeans(values: torch.Tensor, clusters: int, *, steps: int = 300) -> tuple[to
 
 
 def _lloyd(ordered: torch.Tensor, clusters: int, steps: int) -> torch.Tensor:
-    """Centroids `[at most clusters]` of sorted float64 values, from a linear initialisation."""
-    sums = F.pad(ordered.cumsum(0), (1, 0))
+    """Centroids `[clusters]`, rising, of sorted float64 values, from a linear initialisation."""
+    sums, squares = (F.pad(x.cumsum(0), (1, 0)) for x in (ordered, ordered.square()))
     least, greatest = float(ordered[0]), float(ordered[-1])
     centroids = torch.linspace(least, greatest, clusters, dtype=ordered.dtype, device=ordered.device)
     bounds = _bounds(ordered, centroids)
     for _ in range(steps):
-        counts = bounds.diff()
-        means = sums[bounds].diff() / counts.clamp(min=1)
-        centroids = torch.where(counts > 0, means, centroids)
+        counts, total = bounds.diff(), sums[bounds].diff()
+        centroids = torch.where(counts > 0, total / counts.clamp(min=1), centroids)
+        if not bool(counts.all()):
+            centroids = _refill(ordered, bounds, centroids, squares[bounds].diff() - total * centroids)
         before, bounds = bounds, _bounds(ordered, centroids)
         if torch.equal(before, bounds):
             break
     return centroids[bounds.diff() > 0]
+
+
+def _refill(ordered: torch.Tensor, bounds: torch.Tensor, centroids: torch.Tensor, errors: torch.Tensor) -> torch.Tensor:
+    """Move centroids without a value to where the error is largest.
+
+    Pruning leaves a gap around zero, and the linear initialisation puts centroids into it. Each
+    goes to the outermost value of one of the clusters with the largest squared error, which can
+    only lower the error.
+    """
+    counts = bounds.diff()
+    first, last = ordered[bounds[:-1].clamp(max=len(ordered) - 1)], ordered[(bounds[1:] - 1).clamp(min=0)]
+    divisible = (counts > 0) & (first < last)
+    empty = torch.nonzero(counts == 0).flatten()[: int(divisible.sum())]
+    worst = errors.masked_fill(~divisible, -torch.inf).topk(len(empty)).indices
+    outermost = torch.where(last - centroids > centroids - first, last, first)
+    return centroids.index_copy(0, empty, outermost[worst]).sort().values
 
 
 def _bounds(ordered: torch.Tensor, centroids: torch.Tensor) -> torch.Tensor:

@@ -12,7 +12,6 @@ and `DequantizeLinear`.
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -28,8 +27,8 @@ from pruning.quantise.grid import (
     symmetric_scale,
     to_codes,
 )
-from pruning.quantise.ranges import Batches, Calibration, MinMax, Range, input_ranges
-from pruning.quantise.storage import Bits, bits_per_layer, store, weight_of
+from pruning.quantise.ranges import Batches, Calibration, MinMax, input_ranges
+from pruning.quantise.storage import Bits, bits_per_layer, layer_of, store
 
 MIN_MAX = MinMax()
 
@@ -63,25 +62,21 @@ def to_int8(
     ranges = {} if data is None else input_ranges(model, list(widths), data, calibration)
     small = copy.deepcopy(model)
     for name, width in widths.items():
-        hold_integers(small, name, width, per_channel=per_channel)
-    quantise_inputs(small, ranges)
+        layer = layer_of(small, name)
+        device = layer.weight.device
+        hold_integers(layer, layer.weight, width, per_channel=per_channel)
+        if name in ranges:
+            low, high = ranges[name]
+            put_before(layer, QuantisedInput(*affine_grid(torch.tensor(low), torch.tensor(high))).to(device))
     return small
 
 
-def hold_integers(model: nn.Module, layer: str, bits: int, *, per_channel: bool) -> None:
-    """Replace the float weight of `layer` by its codes and its scale, in place."""
-    module, weight = weight_of(model, layer)
+def hold_integers(layer: nn.Module, weight: torch.Tensor, bits: int, *, per_channel: bool) -> None:
+    """Replace what `layer` stores by the codes and the scale of a float `weight`, in place."""
     scale = symmetric_scale(weight, bits, per_channel=per_channel)
     limit = largest_code(bits)
-    codes = to_codes(weight, along_outputs(scale, weight.ndim), 0, -limit, limit)
-    store(module, scale, IntegerWeight(codes.to(torch.int8)))
-
-
-def quantise_inputs(model: nn.Module, ranges: Mapping[str, Range]) -> None:
-    """Round what the named layers read to 8 bits over these ranges, in place."""
-    for name, (low, high) in ranges.items():
-        layer = model.get_submodule(name)
-        put_before(layer, QuantisedInput(*affine_grid(torch.tensor(low), torch.tensor(high))).to(layer.weight.device))
+    codes = to_codes(weight.detach(), along_outputs(scale, weight.ndim), 0, -limit, limit)
+    store(layer, scale, IntegerWeight(codes.to(torch.int8)))
 
 
 def put_before(layer: nn.Module, quantiser: nn.Module) -> None:

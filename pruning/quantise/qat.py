@@ -26,7 +26,7 @@ from pruning.quantise.grid import (
 )
 from pruning.quantise.int8 import QuantisedInput, hold_integers, put_before
 from pruning.quantise.ranges import Batches, MinMax, input_ranges
-from pruning.quantise.storage import Bits, bits_per_layer, decoder, restore, store, stored_name, weight_of
+from pruning.quantise.storage import Bits, bits_per_layer, decoder, layer_of, store, stored_name
 from pruning.recovery.fine_tune import Train
 
 
@@ -75,10 +75,11 @@ def prepare(model: nn.Module, bits: Bits = 8, *, per_channel: bool = True, data:
     ranges = {} if data is None else input_ranges(model, list(widths), data, MinMax())
     prepared = copy.deepcopy(model)
     for name, width in widths.items():
-        layer, weight = weight_of(prepared, name)
-        store(layer, weight, FakeWeight(width, per_channel=per_channel))
+        layer = layer_of(prepared, name)
+        device = layer.weight.device
+        store(layer, layer.weight, FakeWeight(width, per_channel=per_channel))
         if name in ranges:
-            put_before(layer, FakeInput(*ranges[name]).to(weight.device))
+            put_before(layer, FakeInput(*ranges[name]).to(device))
     return prepared
 
 
@@ -94,8 +95,8 @@ def freeze(model: nn.Module) -> nn.Module:
         raise ValueError("No layer's weight is fake-quantised; call prepare(model) before the training.")
     for name, fake in rounded.items():
         layer = frozen.get_submodule(name)
-        restore(layer)
-        hold_integers(frozen, name, fake.bits, per_channel=fake.per_channel)
+        weight = layer.get_parameter(stored_name("weight"))
+        hold_integers(layer, weight, fake.bits, per_channel=fake.per_channel)
         if isinstance(seen := getattr(layer, "input_quantiser", None), FakeInput):
             put_before(layer, QuantisedInput(*affine_grid(seen.low, seen.high)))
     return frozen

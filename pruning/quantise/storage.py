@@ -25,9 +25,9 @@ def bits_per_layer(model: nn.Module, bits: Bits, *, least: int) -> dict[str, int
     """Layer name → bits of one weight, for the layers to quantise, in the model's order; all are checked.
 
     Args:
-        bits: one number for every convolution and linear layer; or a mapping from the name of a
-            layer, or from the kinds "conv" and "linear", to a number. A layer's own name goes
-            before its kind; layers that the mapping reaches by neither are left as they are.
+        bits: one number for every convolution and linear layer; or a mapping from names of layers,
+            or from the kinds "conv" and "linear", to numbers. A name goes before a kind, also for
+            a layer that is itself named "conv" or "linear"; layers not reached stay as they are.
         least: the fewest bits that make sense.
 
     Raises:
@@ -40,7 +40,8 @@ def bits_per_layer(model: nn.Module, bits: Bits, *, least: int) -> dict[str, int
             if key not in layers and key not in ("conv", "linear"):
                 known = nearest(key, [*layers, "conv", "linear"])
                 raise ValueError(f"Bits are given for {key!r}, which is neither a layer nor a kind of layer. {known}")
-        wanted = {name: bits.get(name, bits.get(_kind(layer))) for name, layer in layers.items()}
+        kinds = {key: width for key, width in bits.items() if key not in layers}
+        wanted = {name: bits.get(name, kinds.get(_kind(layer))) for name, layer in layers.items()}
     else:
         wanted = dict.fromkeys(layers, bits)
     chosen = {name: width for name, width in wanted.items() if width is not None}
@@ -52,11 +53,20 @@ def bits_per_layer(model: nn.Module, bits: Bits, *, least: int) -> dict[str, int
     return chosen
 
 
-def store(layer: Layer, stored: torch.Tensor, decode: nn.Module) -> None:
-    """Make `layer.weight` be `decode(stored)`, in place; `stored` is trained if the weight was."""
-    trained = layer.weight.requires_grad
-    layer.weight = nn.Parameter(stored.detach().clone(), requires_grad=trained)
-    parametrize.register_parametrization(layer, "weight", decode, unsafe=True)  # unsafe: the shape changes
+def store(layer: nn.Module, stored: torch.Tensor, decode: nn.Module) -> None:
+    """Make `layer.weight` be `decode(stored)`, in place; `stored` is trained if the weight was.
+
+    Where the layer stores its weight so already, the new way replaces the old one.
+    """
+    chain = _chain(layer)
+    old = layer.get_parameter("weight" if chain is None else "parametrizations.weight.original")
+    new = nn.Parameter(stored.detach().clone(), requires_grad=old.requires_grad)
+    if chain is None:
+        layer.weight = new
+        parametrize.register_parametrization(layer, "weight", decode, unsafe=True)  # unsafe: the shape changes
+    else:
+        # Not by removing and adding: the property `weight` lives in a class that copies of the layer share.
+        chain[0], chain.original = decode, new
 
 
 def stored_name(name: str) -> str:
@@ -66,22 +76,23 @@ def stored_name(name: str) -> str:
 
 def decoder(layer: nn.Module) -> nn.Module | None:
     """What makes the weight of `layer` from what is stored; None where the weight is a plain one."""
+    chain = _chain(layer)
+    return None if chain is None else next(chain.children())
+
+
+def layer_of(model: nn.Module, name: str) -> Layer:
+    """A convolution or linear layer by name."""
+    layer = model.get_submodule(name)
+    assert isinstance(layer, LAYERS)
+    return layer
+
+
+def _chain(layer: nn.Module) -> parametrize.ParametrizationList | None:
     if not parametrize.is_parametrized(layer, "weight"):
         return None
-    chain = layer.parametrizations["weight"]  # type: ignore[index, operator]  # a ModuleDict of lists
-    return chain[0]
-
-
-def restore(layer: nn.Module) -> None:
-    """Undo `store`, in place, where what is stored has the weight's shape: it becomes the weight again."""
-    parametrize.remove_parametrizations(layer, "weight", leave_parametrized=False)
-
-
-def weight_of(model: nn.Module, layer: str) -> tuple[Layer, torch.Tensor]:
-    """A convolution or linear layer by name, and its weight without its gradient."""
-    module = model.get_submodule(layer)
-    assert isinstance(module, LAYERS)
-    return module, module.weight.detach()
+    chain = layer.get_submodule("parametrizations.weight")
+    assert isinstance(chain, parametrize.ParametrizationList)
+    return chain
 
 
 def _kind(layer: nn.Module) -> str:
