@@ -1,9 +1,8 @@
-"""Shared weights: k-means by hand and by brute force, gradients summed by cluster, zeros that stay."""
+"""Shared weights: k-means by hand and by its promises, gradients summed by cluster, zeros that stay."""
 
 from __future__ import annotations
 
 import copy
-from itertools import combinations
 
 import pytest
 import torch
@@ -91,15 +90,15 @@ def test_codes_are_few_and_nearest_and_zeros_stay(numbers, bits, unit, pruned):
 
 @settings(max_examples=30, deadline=None)
 @given(st.lists(st.integers(-100, 100), min_size=3, max_size=9), st.integers(1, 4))
-def test_lloyd_ends_where_each_centroid_is_its_clusters_mean(numbers, clusters):
+def test_lloyd_ends_where_each_centroid_is_its_clusters_mean_and_no_worse_than_it_began(numbers, clusters):
     values = torch.tensor(numbers, dtype=torch.float64)
     codes, centroids = kmeans(values, clusters)
     for index, centroid in enumerate(centroids):
         assert torch.allclose(values[codes == index].mean(), centroid)
-    ordered = values.sort().values
-    cuts = [c for k in range(clusters) for c in combinations(range(1, len(values)), k)]
-    best = min(sum(float((p - p.mean()).square().sum()) for p in ordered.tensor_split(c)) for c in cuts)
-    assert float((values - centroids[codes]).square().sum()) >= best - 1e-9  # no clustering can be better
+    start = torch.linspace(float(values.min()), float(values.max()), clusters, dtype=torch.float64)
+    error_before = (values[:, None] - start).square().amin(1).sum()
+    assert float((values - centroids[codes]).square().sum()) <= float(error_before) + 1e-9
+    assert torch.equal(kmeans(values * 4, clusters)[0], codes)
 
 
 def test_on_an_easy_line_the_best_clustering_is_found():
