@@ -8,6 +8,7 @@ the weight is what the runtime computes from it, so such chains are run, not int
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -25,6 +26,8 @@ NOT_UNDERSTOOD = frozenset(
 )
 # Operators that hand each stored number on as one weight, so that the weight is as wide as it.
 HANDING_ON = frozenset({"Cast", "Flatten", "Identity", "Reshape", "Slice", "Squeeze", "Transpose", "Unsqueeze"})
+# `fc.weight`, or what a parametrisation of it keeps: `fc.parametrizations.weight.0.codes`.
+LAYER_OF_WEIGHT = r"(.+?)(?:\.weight|\.parametrizations\.weight\..+)"
 RANDOM = frozenset(
     {"Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"}
 )
@@ -143,8 +146,8 @@ class Graph:
 def compute_nodes(model: onnx.ModelProto) -> list[ComputeNode]:
     """All nodes that multiply activations, by weights or by one another, in the graph's order.
 
-    A layer is named after its weight's stored tensor, without `.weight` (`layer1.0.conv1`), and
-    otherwise after its node.
+    A layer is named after its weight's stored tensor, without `.weight` and what may follow it
+    (`layer1.0.conv1`), and otherwise after its node.
 
     Raises:
         GraphError: a node multiplies in a way that is not understood; counting nothing for it
@@ -238,8 +241,8 @@ def _roots(graph: Graph, name: str) -> list[str]:
 def _name(node: onnx.NodeProto, weight: Weight | None) -> str:
     if weight is not None:
         for root in weight.roots:
-            if root.endswith(".weight"):
-                return root.removesuffix(".weight")
+            if found := re.fullmatch(LAYER_OF_WEIGHT, root):
+                return found[1]
     return node.name or node.output[0]
 
 

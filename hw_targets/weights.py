@@ -123,7 +123,9 @@ def _layer(compute: ComputeNode) -> LayerSize:
     assert weight is not None
     bits, overhead = stored_bits(weight.stored_dtype), 0
     if weight.codebook is not None:
-        entries = np.union1d(weight.codebook, 0)  # a code for zero, which padding entries need
+        entries = np.unique(weight.codebook)
+        if not weight.values.all():  # sparse, perhaps: a code for zero, which padding entries need
+            entries = np.union1d(entries, 0)
         bits, overhead = (entries.size - 1).bit_length(), 32 * entries.size
     if weight.scale is not None:
         overhead += 32 * weight.scale.size

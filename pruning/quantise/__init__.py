@@ -1,0 +1,19 @@
+"""Fewer bits for each weight: one file a technique.
+
+    codebook   a few shared values and a short code for each weight     share_weights
+    int8       integers on an even grid, after training                 to_int8
+    qat        the same integers, with the rounding seen in training    quantise_aware, prepare, freeze
+
+All take a model and give a changed copy. They come last, after pruning and shrinking: what is
+quantised has no float weight left to prune. `storage` says how a layer holds codes and which layers
+are meant, `grid` what an integer stands for, `ranges` which values activations take.
+"""
+
+from __future__ import annotations
+
+from pruning.quantise.codebook import share_weights
+from pruning.quantise.int8 import to_int8
+from pruning.quantise.qat import freeze, prepare, quantise_aware
+from pruning.quantise.ranges import MinMax, Percentile
+
+__all__ = ["MinMax", "Percentile", "freeze", "prepare", "quantise_aware", "share_weights", "to_int8"]

@@ -1,0 +1,75 @@
+"""The integer grid: which floats the integers stand for, and how a float comes to lie on it.
+
+`real = scale · (code − zero_point)`, Jacob et al. 2018, arXiv 1712.05877, section 2.1. Weights take
+a symmetric grid (zero point 0), with a scale for each output or one for all (Krishnamoorthi 2018,
+arXiv 1806.08342). Activations take 0…255, placed so that zero is exactly one of the codes: padding
+and the zeros after a ReLU stay zero.
+
+Rounding has no useful gradient. The straight-through estimator takes that of the identity where
+the value lies on the grid's range, and zero outside.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+LEAST, GREATEST = 0, 255  # the codes of an activation, uint8
+
+
+def largest_code(bits: int) -> int:
+    """Codes of a symmetric grid run from −n to n; this is n."""
+    return 2 ** (bits - 1) - 1
+
+
+def symmetric_scale(weight: torch.Tensor, bits: int, *, per_channel: bool) -> torch.Tensor:
+    """The step at which the largest weight has the largest code: `[out]`, or `[]` for the whole tensor.
+
+    Where all weights are zero the step is 1.
+    """
+    sizes = weight.detach().abs()
+    largest = sizes.flatten(1).amax(1) if per_channel else sizes.amax()
+    scale = (largest / largest_code(bits)).clamp(min=torch.finfo(weight.dtype).tiny)
+    return torch.where(largest > 0, scale, 1)
+
+
+def along_outputs(scale: torch.Tensor, dimensions: int) -> torch.Tensor:
+    """A scale `[out]` shaped to multiply a weight `[out, …]`; one of shape `[]` as it is."""
+    return scale if scale.ndim == 0 else scale.reshape(-1, *[1] * (dimensions - 1))
+
+
+def affine_grid(low: torch.Tensor, high: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Scale and zero point (float32, a whole number in 0…255) of the range `low`…`high`, with zero put into it."""
+    low, high = low.clamp(max=0), high.clamp(min=0)
+    width = high - low
+    scale = (width / (GREATEST - LEAST)).clamp(min=torch.finfo(width.dtype).tiny)
+    scale = torch.where(width > 0, scale, 1)
+    return scale, torch.round(-low / scale).clamp(LEAST, GREATEST)
+
+
+def to_codes(x: torch.Tensor, scale: torch.Tensor, zero_point: torch.Tensor | int, low: int, high: int) -> torch.Tensor:
+    """The nearest codes in `low`…`high`, still as floats; ties to even, as ONNX's QuantizeLinear."""
+    return (torch.round(x / scale) + zero_point).clamp(low, high)
+
+
+def fake_quantise(
+    x: torch.Tensor, scale: torch.Tensor, zero_point: torch.Tensor | int, low: int, high: int
+) -> torch.Tensor:
+    """Round `x` to the grid and back: the value of integer arithmetic, with a straight-through gradient."""
+    return _StraightThrough.apply(x, scale, zero_point, low, high)
+
+
+class _StraightThrough(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, x: torch.Tensor, scale: torch.Tensor, zero_point: torch.Tensor | int, low: int, high: int
+    ) -> torch.Tensor:
+        codes = torch.round(x / scale) + zero_point
+        ctx.save_for_backward((codes >= low) & (codes <= high))
+        return (codes.clamp(low, high) - zero_point) * scale
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: torch.Tensor) -> Any:
+        (inside,) = ctx.saved_tensors
+        return gradients[0] * inside, None, None, None, None
