@@ -16,11 +16,30 @@ from typing import Protocol, runtime_checkable
 
 import torch
 
+from pruning.granularity.block import Block
+from pruning.granularity.channel import Channel
 from pruning.granularity.element import Element
 from pruning.granularity.filter import Filter
+from pruning.granularity.kernel import Kernel
+from pruning.granularity.nm import NM
+from pruning.granularity.patterns import KernelPatterns
 from pruning.granularity.pooling import lp_norm
+from pruning.granularity.vector import Vector
 
-__all__ = ["GRANULARITIES", "Element", "Filter", "Granularity", "Pattern", "lp_norm"]
+__all__ = [
+    "GRANULARITIES",
+    "NM",
+    "Block",
+    "Channel",
+    "Element",
+    "Filter",
+    "Granularity",
+    "Kernel",
+    "KernelPatterns",
+    "Pattern",
+    "Vector",
+    "lp_norm",
+]
 
 
 class Granularity(Protocol):
@@ -34,7 +53,7 @@ class Granularity(Protocol):
         ...
 
     def pool(self, scores: torch.Tensor, p: float) -> torch.Tensor:
-        """Scores of single weights, in the weight's shape → one score a group, float64 `[groups]`."""
+        """Scores of single weights, in the weight's shape → one score a group, floating point `[groups]`."""
         ...
 
     def expand(self, kept: torch.Tensor, shape: torch.Size) -> torch.Tensor:
@@ -58,4 +77,13 @@ class Pattern(Protocol):
         ...
 
 
-GRANULARITIES: Mapping[str, Callable[..., Granularity | Pattern]] = {"element": Element, "filter": Filter}
+GRANULARITIES: Mapping[str, Callable[..., Granularity | Pattern]] = {
+    "element": Element,
+    "vector": Vector,
+    "kernel": Kernel,
+    "filter": Filter,
+    "channel": Channel,
+    "block": Block,
+    "nm": NM,
+    "patterns": KernelPatterns,
+}
