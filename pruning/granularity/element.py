@@ -1,4 +1,4 @@
-"""Single weights (Han et al. 2015, arXiv 1506.02626): the finest granularity, and irregular."""
+"""Single weights (Han et al. 2015, arXiv 1506.02626, section 3): the finest granularity, and irregular."""
 
 from __future__ import annotations
 

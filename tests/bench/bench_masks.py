@@ -10,7 +10,7 @@ round times both sides in turns, in an order that reverses from round to round:
 - `prune`: the same, applied. Ours: `make_mask` and `apply_`. Theirs: `global_unstructured`.
 - `filters` (ResNet-50): half of the filters inside the bottlenecks taken out. Ours:
   `prunable_filters`, `make_mask`, `coupled`, `shrink`. Theirs: Torch-Pruning's `MagnitudePruner`,
-  which is told the layers and does not check what it returns.
+  which is told the layers and does not run what it returns; `shrink` runs it beside the masked model.
 
 Peak memory is the growth of `ru_maxrss` in a process of its own for each way, over the model in
 memory and a first run on a tiny layer.
