@@ -59,10 +59,14 @@ class KernelPatterns:
         gone whole (all scores -inf) have no vote, unless there are no others.
         """
         alive = (kernels > -torch.inf).any(1)
-        natural, votes = torch.unique(
-            self._natural(kernels[alive] if bool(alive.any()) else kernels), dim=0, return_counts=True
-        )
-        return natural[votes.argsort(descending=True, stable=True)[: self.count]]
+        natural = self._natural(kernels[alive] if bool(alive.any()) else kernels)
+        number = torch.zeros(len(natural), dtype=torch.int64)  # of each kernel's pattern, in rising order
+        for position in natural.unbind(1):
+            number = torch.unique(number * kernels.shape[1] + position, return_inverse=True)[1]
+        votes = number.bincount()
+        patterns = natural.new_empty(len(votes), self.entries)
+        patterns[number] = natural
+        return patterns[votes.argsort(descending=True, stable=True)[: self.count]]
 
     def _natural(self, kernels: torch.Tensor) -> torch.Tensor:
         """The positions of the centre and the best others, in rising order, `[kernels, entries]`."""
