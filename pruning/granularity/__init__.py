@@ -18,9 +18,10 @@ import torch
 
 from pruning.granularity.element import Element
 from pruning.granularity.filter import Filter
+from pruning.granularity.heads import Heads
 from pruning.granularity.pooling import lp_norm
 
-__all__ = ["GRANULARITIES", "Element", "Filter", "Granularity", "Pattern", "lp_norm"]
+__all__ = ["GRANULARITIES", "Element", "Filter", "Granularity", "Heads", "Pattern", "lp_norm"]
 
 
 class Granularity(Protocol):
@@ -58,4 +59,8 @@ class Pattern(Protocol):
         ...
 
 
-GRANULARITIES: Mapping[str, Callable[..., Granularity | Pattern]] = {"element": Element, "filter": Filter}
+GRANULARITIES: Mapping[str, Callable[..., Granularity | Pattern]] = {
+    "element": Element,
+    "filter": Filter,
+    "heads": Heads,
+}
