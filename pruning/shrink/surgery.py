@@ -57,10 +57,7 @@ def _select(module: nn.Module, name: str, dim: int, kept: torch.Tensor) -> None:
     tensor = getattr(module, name, None)
     if tensor is None:
         return
-    index = kept.to(tensor.device)
-    selected = tensor.detach().index_select(dim, index)
+    selected = tensor.detach().index_select(dim, kept.to(tensor.device))
     if isinstance(tensor, nn.Parameter):
         selected = nn.Parameter(selected, requires_grad=tensor.requires_grad)
-        if tensor.grad is not None:
-            selected.grad = tensor.grad.index_select(dim, index)
     setattr(module, name, selected)
