@@ -6,8 +6,8 @@
     depth        whole blocks                                   removable_blocks, block_importance, remove_blocks
     folding      layers without a non-linearity between them    with_prelu, linearise, fold
 
-The first three compute what the masked model computes, which a run of both on example inputs
-proves each time. `trace` and `operators` find out how the layers hang together.
+The first three compute what the masked model computes; a run of both on example inputs checks it
+each time. `trace`, `follow` and `operators` find out how the layers hang together.
 """
 
 from __future__ import annotations

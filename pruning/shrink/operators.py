@@ -1,109 +1,18 @@
 """Which operators a channel can cross: one short list; all others are obstacles.
 
-While the model runs once, every call of torch is seen, and what it does to the channels of its
-inputs is noted. An operator may be crossed if it keeps a zero channel zero and leaves channels
-apart. Those that only move entries are not listed with rules of their own: they are run a second
-time on a tensor that holds at each place the number of its channel, and the result says where the
-channels went.
+An operator may be crossed if it keeps a zero channel zero and leaves channels apart. Those that
+only move entries have no rules of their own: they are run a second time on a tensor that holds at
+each place the number of its channel, and the result says where the channels went.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping
 
 import torch
-from torch import nn
-from torch.overrides import TorchFunctionMode
-from torch.utils.weak import WeakTensorKeyDictionary
 
-from pruning.layers import weight_layers
+from pruning.shrink.follow import Call, Channels, Rule
 from pruning.shrink.stream import Label, Stream
-
-
-@dataclass(frozen=True)
-class Call:
-    """One call: `result = function(*args, **kwargs)`; the name is bare (`__iadd__` is `iadd`)."""
-
-    name: str
-    function: Callable[..., Any]
-    args: tuple[Any, ...]
-    kwargs: Mapping[str, Any]
-    result: Any
-
-    def argument(self, place: int, name: str) -> Any:
-        return self.args[place] if len(self.args) > place else self.kwargs.get(name)
-
-    def tensors(self) -> Iterator[torch.Tensor]:
-        """All tensors among the arguments, also those in a list."""
-        for value in (*self.args, *self.kwargs.values()):
-            yield from _tensors(value)
-
-
-def _tensors(value: Any) -> list[torch.Tensor]:
-    """A tensor, or those in a list or tuple."""
-    return [
-        item for item in (value if isinstance(value, (list, tuple)) else (value,)) if isinstance(item, torch.Tensor)
-    ]
-
-
-class Channels(TorchFunctionMode):
-    """Follows channels through a model that runs inside it (`with channels: model(inputs)`).
-
-    Attributes:
-        written: layer → the stream of its outputs; read: layer → the stream that it reads.
-    """
-
-    def __init__(self, model: nn.Module, inputs: torch.Tensor) -> None:
-        super().__init__()
-        self.layers = weight_layers(model)
-        self.written: dict[str, Stream] = {}
-        self.read: dict[str, Stream] = {}
-        self.owners: dict[int, str] = {}
-        self.shared: set[str] = set()
-        for name, module in model.named_modules():
-            for tensor in (*module.parameters(recurse=False), *module.buffers(recurse=False)):
-                owner = self.owners.setdefault(id(tensor), name)
-                self.shared |= {owner, name} if owner != name else set()
-        self.labels = WeakTensorKeyDictionary()
-        self.labels[inputs] = Label(Stream(obstacle="it is joined with the input of the model"), None)
-
-    def __torch_function__(
-        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
-    ) -> Any:
-        result = func(*args, **(kwargs or {}))
-        name = getattr(func, "__name__", "unknown").strip("_")
-        RULES.get(name, _stop)(self, Call(name, func, args, kwargs or {}, result))
-        return result
-
-    def label(self, value: Any) -> Label | None:
-        """Where the channels lie in a tensor; None for constants."""
-        return self.labels.get(value) if isinstance(value, torch.Tensor) else None
-
-    def give(self, result: Any, label: Label) -> None:
-        """Note it for the tensor `result`, or all in a tuple."""
-        for tensor in _tensors(result):
-            self.labels[tensor] = label
-
-    def owner(self, tensors: Iterable[torch.Tensor]) -> str | None:
-        """The module that holds the first of `tensors` which is a parameter or buffer."""
-        return next((self.owners[id(tensor)] for tensor in tensors if id(tensor) in self.owners), None)
-
-
-Rule = Callable[[Channels, Call], None]
-
-
-def _stop(channels: Channels, call: Call, obstacle: str | None = None) -> None:
-    """No channel crosses `call`."""
-    labels = [label for tensor in call.tensors() if (label := channels.label(tensor)) is not None]
-    if not labels or not (_tensors(call.result) or call.name == "setitem"):
-        return  # of constants alone, or a question such as a tensor's shape
-    what = channels.owner(call.tensors()) or f"the operator {call.name}"
-    obstacle = obstacle or f"it reaches {what}, which cannot be crossed"
-    for label in labels:
-        label.stream.block(obstacle)
-    channels.give(call.result, Label(Stream(obstacle=obstacle), None))
 
 
 def _keep(channels: Channels, call: Call) -> None:
@@ -116,7 +25,7 @@ def _pool(channels: Channels, call: Call) -> None:
     label = channels.label(call.argument(0, "input"))
     pooled = int(call.name.split("pool")[1][0])
     if label is not None and label.dim is not None and -label.dim <= pooled:
-        _stop(channels, call, f"it reaches {call.name} over its channels, which cannot be crossed")
+        channels.stop(call, f"it reaches {call.name} over its channels, which cannot be crossed")
     else:
         _keep(channels, call)
 
@@ -137,7 +46,7 @@ def _move(channels: Channels, call: Call) -> None:
     if found is None:
         names = {"getitem": "slice"}
         obstacle = f"it reaches {names.get(call.name, call.name)} over its channels, which cannot be crossed"
-        return _stop(channels, call, obstacle)
+        return channels.stop(call, obstacle)
     channels.give(call.result, Label(label.stream, *found))
 
 
@@ -159,9 +68,9 @@ def _pad(channels: Channels, call: Call) -> None:
         return _keep(channels, call)
     place = 2 * (-label.dim - 1)
     if any(widths[place : place + 2]):
-        return _stop(channels, call, "it reaches a padding of channels (an option-A shortcut), which cannot be crossed")
+        return channels.stop(call, "it reaches a padding of channels (an option-A shortcut), which cannot be crossed")
     if value:
-        return _stop(channels, call, f"it reaches a padding by {value}, which no zero channel survives")
+        return channels.stop(call, f"it reaches a padding by {value}, which no zero channel survives")
     _keep(channels, call)
 
 
@@ -174,19 +83,19 @@ def _sum(channels: Channels, call: Call) -> None:
     if not isinstance(constant, torch.Tensor) and constant == 0:  # Python's own sum() begins with it
         label = mine if mine is not None else theirs
         return channels.give(call.result, label) if label is not None else None
-    _stop(channels, call, f"it reaches {call.name} of a constant, which no zero channel survives")
+    channels.stop(call, f"it reaches {call.name} of a constant, which no zero channel survives")
 
 
 def _product(channels: Channels, call: Call) -> None:
     one, two = call.argument(0, "input"), call.argument(1, "other")
     mine, theirs = channels.label(one), channels.label(two)
     if mine is not None and theirs is not None:
-        return _join(channels, call, one, two) if "div" not in call.name else _stop(channels, call)
+        return _join(channels, call, one, two) if "div" not in call.name else channels.stop(call)
     constant, label = (two, mine) if mine is not None else (one, theirs)
     if label is None:
         return
     if isinstance(constant, torch.Tensor) and constant.numel() > 1:
-        return _stop(channels, call, f"it reaches {call.name} by a constant tensor, which cannot be crossed")
+        return channels.stop(call, f"it reaches {call.name} by a constant tensor, which cannot be crossed")
     channels.give(call.result, label)
 
 
@@ -197,7 +106,7 @@ def _join(channels: Channels, call: Call, one: torch.Tensor, two: torch.Tensor) 
         return channels.give(call.result, Label(mine.stream, None))
     same = mine[1:] == theirs[1:] and one.shape[mine.dim] == two.shape[theirs.dim]
     if not same:
-        return _stop(channels, call)
+        return channels.stop(call)
     mine.stream.join(theirs.stream)
     channels.give(call.result, mine)
 
@@ -208,7 +117,7 @@ def _layer(channels: Channels, call: Call) -> None:
     label, name = channels.label(inputs), channels.owners.get(id(weight))
     layer = channels.layers.get(name) if name is not None else None
     if name is None or layer is None or layer.weight is not weight:
-        return _stop(channels, call, f"it reaches a {call.name} whose weight is no layer's, which cannot be crossed")
+        return channels.stop(call, f"it reaches a {call.name} whose weight is no layer's, which cannot be crossed")
     dim, groups = 1 - weight.ndim, getattr(layer, "groups", 1)
     if label is not None and label.dim is not None and label.dim != dim:
         label.stream.block(f"{name} reads it across its channels")
@@ -240,7 +149,7 @@ def _norm(channels: Channels, call: Call) -> None:
     if label is None or label.dim is None:
         return _keep(channels, call)
     if name is None or call.argument(3, "weight") is None:
-        return _stop(channels, call, f"{name or call.name} has no weight and bias, and shifts even a zero channel")
+        return channels.stop(call, f"{name or call.name} has no weight and bias, and shifts even a zero channel")
     _follow(channels, call, label, name)
 
 
@@ -249,13 +158,13 @@ def _prelu(channels: Channels, call: Call) -> None:
     name = channels.owner(call.tensors())
     if label is None or label.dim is None or weight.numel() == 1:
         return _keep(channels, call)
-    _follow(channels, call, label, name) if name is not None else _stop(channels, call)
+    _follow(channels, call, label, name) if name is not None else channels.stop(call)
 
 
 def _follow(channels: Channels, call: Call, label: Label, name: str) -> None:
     inputs = call.argument(0, "input")
     if label.dim is None or label.dim + inputs.ndim != 1 or name in channels.shared:
-        return _stop(channels, call)
+        return channels.stop(call)
     label.stream.join(Stream(followers={name: label.columns}))
     channels.written.setdefault(name, label.stream).join(label.stream)
     channels.give(call.result, label)

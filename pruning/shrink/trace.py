@@ -11,7 +11,8 @@ from torch import nn
 
 from pruning.layers import weight_layers
 from pruning.shrink.compare import inference
-from pruning.shrink.operators import Channels
+from pruning.shrink.follow import Channels
+from pruning.shrink.operators import RULES
 from pruning.shrink.stream import Stream
 
 
@@ -32,7 +33,7 @@ class Trace:
         self.inputs = example_inputs.detach()
         self._shapes = _shapes(model)
         labelled = self.inputs.view_as(self.inputs)
-        channels = Channels(model, labelled)
+        channels = Channels(model, labelled, RULES)
         try:
             with inference(model), channels:
                 outputs = model(labelled)

@@ -298,6 +298,17 @@ def test_one_trace_serves_all_and_outlives_a_change_of_weights(resnet, images):
         shrink(sequential(), Mask({}), trace)
 
 
+def test_one_run_traces_and_two_compare(images):
+    runs = []
+    model = sequential()
+    model[0].register_forward_hook(lambda *_: runs.append(1))
+    trace = Trace(model, images)
+    mask = coupled(model, filters(model, prunable_filters(model, trace)), trace)
+    assert len(runs) == 1
+    shrink(model, mask, trace)
+    assert len(runs) == 3
+
+
 def test_tracing_leaves_no_mark_on_the_model(images):
     model = sequential().train()
     model(images).sum().backward()
