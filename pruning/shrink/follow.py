@@ -1,7 +1,7 @@
 """See every call of torch while a model runs, and keep for each tensor where its channels lie.
 
 No graph is built: what an operator does to the channels of its inputs is noted as it runs, by the
-rule of its name.
+rule of its name. Only shapes matter here, so what costs time is not computed.
 """
 
 from __future__ import annotations
@@ -17,6 +17,11 @@ from torch.utils.weak import WeakTensorKeyDictionary
 
 from pruning.layers import weight_layers
 from pruning.shrink.stream import Label, Stream
+
+POOLINGS = {f"{kind}_pool{n}d" for kind in ("max", "avg", "adaptive_max", "adaptive_avg") for n in (1, 2, 3)}
+ACTIVATIONS = set("relu relu6 hardtanh leaky_relu elu selu celu gelu silu hardswish mish tanh".split())
+SHAPED = {"conv1d", "conv2d", "conv3d", "linear"} | POOLINGS  # not computed: zeros of the right shape
+PASSED = {"batch_norm"} | ACTIVATIONS  # not computed either: their output has the shape of their input
 
 
 @dataclass(frozen=True)
@@ -43,6 +48,23 @@ def _tensors(value: Any) -> list[torch.Tensor]:
     return [
         item for item in (value if isinstance(value, (list, tuple)) else (value,)) if isinstance(item, torch.Tensor)
     ]
+
+
+def _run(name: str, function: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+    """The result of a call, or for what costs time any tensor of its shape and type."""
+    if name in PASSED and args:
+        return args[0]
+    if name not in SHAPED:
+        return function(*args, **kwargs)
+    device = next(value.device for value in (*args, *kwargs.values()) if isinstance(value, torch.Tensor))
+    result = function(*map(_meta, args), **{own: _meta(value) for own, value in kwargs.items()})
+    made = [torch.zeros_like(tensor, device=device) for tensor in _tensors(result)]
+    return tuple(made) if isinstance(result, tuple) else made[0]
+
+
+def _meta(value: Any) -> Any:
+    """A tensor without values; anything else as it is."""
+    return value.to("meta") if isinstance(value, torch.Tensor) else value
 
 
 class Channels(TorchFunctionMode):
@@ -73,8 +95,8 @@ class Channels(TorchFunctionMode):
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
-        result = func(*args, **(kwargs or {}))
         name = getattr(func, "__name__", "unknown").strip("_")
+        result = _run(name, func, args, kwargs or {})
         self.rules.get(name, Channels.stop)(self, Call(name, func, args, kwargs or {}, result))
         return result
 

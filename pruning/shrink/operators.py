@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 import torch
 
-from pruning.shrink.follow import Call, Channels, Rule
+from pruning.shrink.follow import ACTIVATIONS, POOLINGS, Call, Channels, Rule
 from pruning.shrink.stream import Label, Stream
 
 
@@ -171,18 +171,16 @@ def _follow(channels: Channels, call: Call, label: Label, name: str) -> None:
 
 
 KEEP = (
-    "relu relu6 hardtanh leaky_relu elu selu celu gelu silu hardswish mish tanh hardshrink softshrink dropout "
-    "dropout1d dropout2d dropout3d feature_dropout alpha_dropout clone contiguous detach to float double half "
-    "bfloat16 type cpu requires_grad interpolate neg abs"
+    "hardshrink softshrink dropout dropout1d dropout2d dropout3d feature_dropout alpha_dropout clone contiguous "
+    "detach to float double half bfloat16 type cpu requires_grad interpolate neg abs"
 )
-POOL = [f"{kind}_pool{n}d" for kind in ("max", "avg", "adaptive_max", "adaptive_avg") for n in (1, 2, 3)]
 MOVE = (
     "getitem get view reshape flatten unflatten transpose permute swapaxes swapdims movedim squeeze unsqueeze "
     "expand expand_as view_as reshape_as mean sum"
 )
 RULES: Mapping[str, Rule] = {
-    **dict.fromkeys(KEEP.split(), _keep),
-    **dict.fromkeys((*POOL, *(f"{name}_with_indices" for name in POOL)), _pool),
+    **dict.fromkeys((*ACTIVATIONS, *KEEP.split()), _keep),
+    **dict.fromkeys((*POOLINGS, *(f"{name}_with_indices" for name in POOLINGS)), _pool),
     **dict.fromkeys(MOVE.split(), _move),
     **dict.fromkeys(("add", "iadd", "radd", "sub", "isub", "rsub", "subtract"), _sum),
     **dict.fromkeys(("mul", "imul", "rmul", "multiply", "div", "truediv", "itruediv", "true_divide"), _product),
