@@ -142,7 +142,8 @@ class Choices:
         """The ratio at `sparsity`, with its options; not for allocations."""
         name = self.ratio or "global"
         factory = choose("ratio", name, {**RATIOS, **ALLOCATIONS})
-        return _made("ratio", name, factory, {"sparsity": sparsity, **self.options.get("ratio", {})})
+        least = {"keep_at_least": 1} if self.shrink else {}  # a layer without units cuts the network through
+        return _made("ratio", name, factory, {"sparsity": sparsity, **least, **self.options.get("ratio", {})})
 
     def make_penalty(self) -> Regularised | None:
         """The loss with its penalty, or None for the plain one."""

@@ -20,6 +20,7 @@ from pruning.granularity.block import Block
 from pruning.granularity.channel import Channel
 from pruning.granularity.element import Element
 from pruning.granularity.filter import Filter
+from pruning.granularity.heads import Heads
 from pruning.granularity.kernel import Kernel
 from pruning.granularity.load_balanced import LoadBalanced
 from pruning.granularity.nm import NM
@@ -35,6 +36,7 @@ __all__ = [
     "Element",
     "Filter",
     "Granularity",
+    "Heads",
     "Kernel",
     "KernelPatterns",
     "LoadBalanced",
@@ -89,4 +91,5 @@ GRANULARITIES: Mapping[str, Callable[..., Granularity | Pattern]] = {
     "nm": NM,
     "patterns": KernelPatterns,
     "load_balanced": LoadBalanced,
+    "heads": Heads,
 }

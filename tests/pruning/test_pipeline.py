@@ -132,7 +132,7 @@ def test_quantising_keeps_the_zeros(quantise):
         ({"ratio": "globl"}, "Did you mean global"),
         ({"schedule": "itrative"}, "Did you mean iterative"),
         ({"recovery": "distill"}, "Did you mean distil"),
-        ({"penalty": "l3"}, "Did you mean"),
+        ({"penalty": "l3"}, "Known: batch_norm_l1"),
         ({"options": {"criterio": {}}}, "Did you mean criterion"),
         ({"options": {"criterion": {"q": 2}}}, "criterion=magnitude does not take the options"),
         ({"sparsity": 1.0}, "in 0…1 without 1, not 1.0"),

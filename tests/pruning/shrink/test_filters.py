@@ -5,13 +5,17 @@ import sys
 import pytest
 import torch
 import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import nn
 
 from harness.models import build_model
+from pruning.criteria import Magnitude
 from pruning.mask import Mask
 from pruning.prune import make_mask
 from pruning.ratios import Uniform
-from pruning.shrink import coupled, prunable_filters, shrink
+from pruning.ratios.counting import kept_count
+from pruning.shrink import Trace, coupled, joined_filters, joint_mask, prunable_filters, shrink
 
 INNER = [f"layer{stage}.{block}.conv1" for stage in (1, 2, 3) for block in range(3)]
 
@@ -169,17 +173,22 @@ class Net(nn.Module):
 
 OBSTACLES = {
     "sum of two layers": (lambda net, x: net.a(x) + net.b(x), 4, "joined with that of b"),
-    "concatenation": (lambda net, x: torch.cat([net.a(x), net.b(x)], 1), 8, "concat"),
+    "concatenation": (lambda net, x: torch.cat([net.a(x), net.b(x)], 1), 8, "operator cat"),
     "channel padding": (lambda net, x: F.pad(net.a(x), (0, 0, 0, 0, 1, 1)), 6, "padding of channels"),
-    "channel slice": (lambda net, x: net.a(x)[:, :2], 2, "Slice over its channels"),
-    "channel mean": (lambda net, x: net.a(x).mean(1, keepdim=True), 1, "Mean over its channels"),
-    "mean from behind": (lambda net, x: net.a(x).mean(-3, keepdim=True), 1, "Mean over its channels"),
+    "channel slice": (lambda net, x: net.a(x)[:, :2], 2, "slice over its channels"),
+    "channel mean": (lambda net, x: net.a(x).mean(1, keepdim=True), 1, "mean over its channels"),
+    "mean from behind": (lambda net, x: net.a(x).mean(-3, keepdim=True), 1, "mean over its channels"),
     "group norm": (lambda net, x: net.group(net.a(x)), 4, "group, which cannot be crossed"),
     "batch norm that always shifts": (lambda net, x: net.norm(net.a(x)), 4, "norm has no weight and bias"),
-    "sigmoid": (lambda net, x: torch.sigmoid(net.a(x)), 4, "operator Sigmoid"),
-    "constant": (lambda net, x: net.a(x) + 1, 4, "Add of a constant"),
-    "constant tensor": (lambda net, x: net.a(x) * net.constant, 4, "Mul by a constant tensor"),
-    "softmax": (lambda net, x: torch.softmax(net.a(x), 1), 4, "operator Softmax"),
+    "sigmoid": (lambda net, x: torch.sigmoid(net.a(x)), 4, "operator sigmoid"),
+    "constant": (lambda net, x: net.a(x) + 1, 4, "add of a constant"),
+    "constant tensor": (lambda net, x: net.a(x) * net.constant, 4, "mul by a constant tensor"),
+    "softmax": (lambda net, x: torch.softmax(net.a(x), 1), 4, "operator softmax"),
+    "reduction to one number": (lambda net, x: net.a(x) * net.a(x).sum(), 4, "sum over its channels"),
+    "flattened and cut": (lambda net, x: net.a(x).flatten(1)[:, :128].view(-1, 2, 8, 8), 2, "slice over its channels"),
+    "spatial padding by ones": (lambda net, x: F.pad(net.a(x), (1, 1, 1, 1), value=1.0), 4, "padding by 1"),
+    "split channels": (lambda net, x: net.a(x).unflatten(1, (2, 2)).mean(1), 2, "unflatten over its channels"),
+    "pooled channels": (lambda net, x: F.max_pool3d(net.a(x), (2, 1, 1)), 2, "max_pool3d over its channels"),
     "not called": (lambda net, x: net.b(x), 4, "do not pass through it"),
 }
 
@@ -200,6 +209,9 @@ def test_what_cannot_be_crossed_is_refused(name, images):
         lambda net, x: net.a(x)[:, :, ::2, 1:],
         lambda net, x: F.silu(net.a(x) * 2).mean((2, 3), keepdim=True),
         lambda net, x: F.avg_pool2d(F.hardswish(net.a(x)), 2),
+        lambda net, x: net.a(x).flatten(2).transpose(1, 2).relu().permute(0, 2, 1).unflatten(2, (8, 8)),
+        lambda net, x: sum([net.a(x), net.a(x) * 2]),  # one layer twice; Python begins at 0
+        lambda net, x: F.relu_(net.a(x)).sum((-1, -2), keepdim=True) / 4,
     ],
 )
 def test_what_leaves_channels_apart_is_crossed(between, images):
@@ -248,14 +260,13 @@ def test_a_model_that_does_not_run_on_the_example_is_refused(resnet):
     assert caught.value.__cause__ is not None
 
 
-def test_shrinking_needs_no_torchvision():
+def test_shrinking_needs_neither_torchvision_nor_torch_pruning():
     program = """
 import sys
-sys.modules["torchvision"] = None
+sys.modules["torchvision"] = sys.modules["torch_pruning"] = None
 import torch
 from pruning.shrink import prunable_filters
 model = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.ReLU(), torch.nn.Linear(2, 2))
-assert "torch_pruning" not in sys.modules
 assert prunable_filters(model, torch.ones(1, 2)) == ["0"]
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
@@ -272,3 +283,106 @@ def test_coupling_twice_changes_nothing(images):
     model = sequential()
     mask = coupled(model, filters(model, ["0", "8"]), images)
     assert coupled(model, mask, images) == mask
+
+
+def test_one_trace_serves_all_and_outlives_a_change_of_weights(resnet, images):
+    trace = Trace(resnet, images)
+    assert prunable_filters(resnet, trace) == INNER
+    mask = coupled(resnet, filters(resnet, INNER), trace)
+    assert mask == coupled(resnet, filters(resnet, INNER), images)
+    trained = randomised(copy.deepcopy(resnet), seed=3)
+    assert torch.allclose(
+        outputs(shrink(trained, mask, trace), images), outputs(masked(trained, mask), images), atol=1e-5
+    )
+    with pytest.raises(ValueError, match="trace was made of a model with other layers"):
+        shrink(sequential(), Mask({}), trace)
+
+
+def test_one_run_traces_and_two_compare(images):
+    runs = []
+    model = sequential()
+    model[0].register_forward_hook(lambda *_: runs.append(1))
+    trace = Trace(model, images)
+    mask = coupled(model, filters(model, prunable_filters(model, trace)), trace)
+    assert len(runs) == 1
+    shrink(model, mask, trace)
+    assert len(runs) == 3
+
+
+def test_tracing_leaves_no_mark_on_the_model(images):
+    model = sequential().train()
+    model(images).sum().backward()
+    before, generator = copy.deepcopy(model.state_dict()), torch.get_rng_state()
+    gradients = [p.grad.clone() for p in model.parameters()]
+    shrink(model, coupled(model, filters(model, ["0"]), images), images)
+    assert all(torch.equal(p.grad, gradient) for p, gradient in zip(model.parameters(), gradients, strict=True))
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+    assert torch.equal(torch.get_rng_state(), generator) and model.training
+    assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
+
+
+def test_layers_that_share_a_parameter_are_refused(images):
+    model = nn.Sequential(nn.Conv2d(3, 3, 1), nn.ReLU(), nn.Conv2d(3, 3, 1), nn.ReLU(), nn.Conv2d(3, 2, 1))
+    model[2].weight = model[0].weight
+    assert prunable_filters(model, images) == []
+
+
+def test_a_slope_per_channel_falls_along(images):
+    model = nn.Sequential(nn.Conv2d(3, 4, 1), nn.PReLU(4), nn.Flatten(), nn.BatchNorm1d(256), nn.Linear(256, 2))
+    randomised(model)
+    mask = coupled(model, filters(model, ["0"]), images)
+    small = shrink(model, mask, images)
+    assert (small[1].num_parameters, small[3].num_features, small[4].in_features) == (2, 128, 128)
+    assert torch.allclose(outputs(small, images), outputs(masked(model, mask), images), atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["plain", "residual", "depthwise"])
+@settings(max_examples=6, deadline=None)
+@given(
+    width=st.integers(2, 6),
+    depth=st.integers(1, 3),
+    sparsity=st.floats(0, 1),
+    bias=st.booleans(),
+    seed=st.integers(0, 9),
+)
+def test_small_random_networks_compute_what_their_masked_ones_do(name, width, depth, sparsity, bias, seed):
+    torch.manual_seed(seed)
+    model = randomised(Random(name, width, depth, bias), seed)
+    x = torch.randn(2, 3, 6, 6)
+    trace = Trace(model, x)
+    mask = coupled(model, filters(model, prunable_filters(model, trace), sparsity, keep_at_least=1), trace)
+    groups = joined_filters(model, trace)
+    if groups:
+        ratio = Uniform(sparsity, keep_at_least=1)
+        mask = coupled(model, mask & joint_mask(model, groups, criterion=Magnitude(), ratio=ratio), trace)
+    small = shrink(model, mask, trace)
+    assert torch.allclose(outputs(small, x), outputs(masked(model, mask), x), atol=1e-5, rtol=1e-5)
+    kept = max(1, kept_count(width, sparsity))
+    for layer in (*prunable_filters(model, trace), *(name for group in groups for name in group)):
+        assert small.get_submodule(layer).out_channels == kept
+
+
+class Random(nn.Module):
+    """Blocks of one kind, one behind the other, between a stem and a classifier."""
+
+    def __init__(self, kind, width, depth, bias):
+        super().__init__()
+        self.stem = nn.Conv2d(3, width, 3, padding=1, bias=bias)
+        self.kind = kind
+        groups = width if kind == "depthwise" else 1
+        self.blocks = nn.ModuleList(
+            nn.Sequential(
+                nn.Conv2d(width, width, 3, padding=1, groups=groups, bias=bias),
+                nn.BatchNorm2d(width),
+                nn.ReLU(inplace=True),
+                nn.Conv2d(width, width, 1, bias=bias),
+            )
+            for _ in range(depth)
+        )
+        self.fc = nn.Linear(width * 9, 2)
+
+    def forward(self, x):
+        x = self.stem(x)
+        for block in self.blocks:
+            x = x + block(x) if self.kind == "residual" else block(x)
+        return self.fc(F.max_pool2d(x, 2).flatten(1))
