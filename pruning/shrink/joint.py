@@ -17,6 +17,7 @@ from pruning.granularity import Filter
 from pruning.layers import weight_layers, weight_names
 from pruning.mask import Mask
 from pruning.ratios import Ratio
+from pruning.shrink.scores import scores_of
 from pruning.shrink.stream import columns_of
 from pruning.shrink.trace import Trace, traced
 
@@ -37,7 +38,7 @@ def joint_mask(
     model: nn.Module,
     groups: Sequence[Sequence[str]],
     *,
-    criterion: Criterion,
+    criterion: Criterion | str,
     ratio: Ratio,
     data: Batches | None = None,
     within: Mask | None = None,
@@ -46,6 +47,7 @@ def joint_mask(
 
     Args:
         groups: layer names, as from `joined_filters`; a group of one layer is pruned by itself.
+        criterion, data: as `make_mask` takes them.
         ratio: sees each group once, under its first layer's name.
         within: an earlier mask; filters that it removes whole in all members stay removed.
 
@@ -53,7 +55,7 @@ def joint_mask(
         The mask of the members' weights; `coupled` adds biases and batch norms.
 
     Raises:
-        ValueError: an unknown layer, or one in two groups; members of different widths.
+        ValueError: an unknown layer, or one in two groups; members of different widths; scores that are not numbers.
     """
     names = {group[0]: [weight_names(model, [layer])[0] for layer in group] for group in groups if group}
     every = [name for members in names.values() for name in members]
@@ -63,11 +65,10 @@ def joint_mask(
     for first, members in names.items():
         if len({shapes[name][0] for name in members}) > 1:
             raise ValueError(f"The layers joined with {first} differ in width: {[shapes[n][0] for n in members]}.")
-    scores = criterion.scores(model, every, data)
+    scores, p = scores_of(model, every, criterion, data)
     pooled = {}
     for first, members in names.items():
-        each = [Filter().pool(scores[name].cpu().expand(shapes[name]), criterion.p) for name in members]
-        pooled[first] = torch.stack(each).sum(0)
+        pooled[first] = torch.stack([Filter().pool(scores[name], p) for name in members]).sum(0)
         if within is not None:
             gone = [~within[name].flatten(1).any(1) for name in members if name in within]
             if len(gone) == len(members):

@@ -6,7 +6,7 @@ columns are zero, or its value rows and biases, it adds nothing, and all four bl
 hidden units of a feed-forward pair are plain output units of its first layer: between the two is
 an activation that keeps zero at zero.
 
-Blocks are found by structure, as in Hugging Face's BERT, RoBERTa, ELECTRA and ViT: a module with
+Blocks are found by structure, as in Hugging Face's BERT and models built like it: a module with
 linear layers `query`, `key`, `value`, and beside it `output.dense`. A layer that would lose all its
 heads is refused: `remove_blocks` takes out the whole layer.
 """
@@ -26,6 +26,7 @@ from pruning.mask import Mask
 from pruning.ratios import Ratio
 from pruning.shrink.compare import outputs_of, require_same
 from pruning.shrink.filters import shrink
+from pruning.shrink.scores import scores_of
 from pruning.shrink.surgery import keep_inputs, keep_outputs
 from pruning.shrink.trace import Trace
 
@@ -73,8 +74,8 @@ def hidden_layers(model: nn.Module) -> list[str]:
     """First layers of the feed-forward pairs, in the model's order.
 
     A pair is `intermediate.dense` before `output.dense` (BERT), or `linear1` before `linear2`
-    (`nn.TransformerEncoderLayer`). Their output units are the hidden width: prune them like filters (`make_mask` with
-    `granularity="filter"`, `coupled`), and `shrink_hidden` takes them out.
+    (`nn.TransformerEncoderLayer`). Their output units are the hidden width: prune them like filters
+    (`make_mask` with `granularity="filter"`, then `coupled`), and `shrink_hidden` takes them out.
     """
     found = []
     for name, module in model.named_modules():
@@ -88,7 +89,7 @@ def hidden_layers(model: nn.Module) -> list[str]:
 def head_mask(
     model: nn.Module,
     *,
-    criterion: Criterion,
+    criterion: Criterion | str,
     ratio: Ratio,
     data: Batches | None = None,
     within: Mask | None = None,
@@ -96,6 +97,7 @@ def head_mask(
     """Choose the heads to keep; a head's score is the sum over its four blocks of weights.
 
     Args:
+        criterion, data: as `make_mask` takes them.
         ratio: sees one score a head, by attention block; `keep_at_least=1` or more.
         within: an earlier mask; heads that it silences stay removed.
 
@@ -103,18 +105,17 @@ def head_mask(
         The mask of the four projections: rows and biases of query, key, value; columns of the output.
 
     Raises:
-        ValueError: no block of attention is found, or the criterion cannot score it.
+        ValueError: no block of attention is found, or scores are not numbers.
     """
     blocks = _require_blocks(model)
     names = [f"{layer}.weight" for block in blocks for layer in (*block.inner, block.output)]
-    scores = {name: score.cpu() for name, score in criterion.scores(model, names, data).items()}
+    scores, p = scores_of(model, names, criterion, data)
     pooled = {}
     for block in blocks:
         pooled[block.name] = torch.zeros(block.heads, dtype=torch.float64)
         for layer in (*block.inner, block.output):
-            weight = f"{layer}.weight"
             heads = Heads(block.head_size, dim=int(layer == block.output))
-            pooled[block.name] += heads.pool(scores[weight].expand(model.get_parameter(weight).shape), criterion.p)
+            pooled[block.name] += heads.pool(scores[f"{layer}.weight"], p)
         if within is not None:
             pooled[block.name][_silent(model, within, block)] = -torch.inf
     kept = ratio.select(pooled)

@@ -86,7 +86,6 @@ def test_bad_names_and_data_are_refused():
         block_importance(model, ["layers.0"], [])
     with pytest.raises(ValueError, match=r"output of wider\.0 has not the shape"):
         block_importance(model, ["wider.0"], DATA)
-    model.layers.append(nn.Sequential(nn.Linear(2, 2)))
     unused = Stack()
     unused.spare = nn.ModuleList([Times(2)])
     with pytest.raises(ValueError, match=r"do not pass through spare\.0"):

@@ -94,6 +94,9 @@ def test_bad_groups_are_refused(model):
         joint_mask(model, [["a", "b"], ["b"]], criterion=Magnitude(), ratio=Uniform(0.5))
     with pytest.raises(ValueError, match=r"joined with stem differ in width: \[4, 6\]"):
         joint_mask(model, [["stem", "a"]], criterion=Magnitude(), ratio=Uniform(0.5))
+    model.b.weight.data[0, 0, 0, 0] = float("nan")
+    with pytest.raises(ValueError, match=r"score to b\.weight that is not a number"):
+        joint_mask(model, [["a", "b"]], criterion="magnitude", ratio=Uniform(0.5))
     with pytest.raises(ValueError, match="named 'c'"):
         joint_mask(model, [["c"]], criterion=Magnitude(), ratio=Uniform(0.5))
 
