@@ -124,20 +124,21 @@ def filter_ways(model: Any) -> dict[str, Callable[[Any], Any]]:
     from pruning.layers import weight_layers
     from pruning.prune import make_mask
     from pruning.ratios import Uniform
-    from pruning.shrink import coupled, prunable_filters, shrink
+    from pruning.shrink import Trace, coupled, prunable_filters, shrink
 
     inputs = torch.randn(1, 3, 224, 224)
     inside = set(prunable_filters(model, inputs))
 
     def ours(model: Any) -> Any:
+        trace = Trace(model, inputs)
         mask = make_mask(
             model,
             criterion="magnitude",
             granularity=Filter(),
             ratio=Uniform(FILTER_SPARSITY),
-            layers=prunable_filters(model, inputs),
+            layers=prunable_filters(model, trace),
         )
-        return shrink(model, coupled(model, mask, inputs), inputs)
+        return shrink(model, coupled(model, mask, trace), trace)
 
     def theirs(model: Any) -> Any:
         pruner = torch_pruning.pruner.MagnitudePruner(

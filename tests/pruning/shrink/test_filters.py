@@ -4,32 +4,16 @@ import sys
 
 import pytest
 import torch
-import torch.nn.functional as F
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from masking import filters, masked, outputs, randomised
 from torch import nn
 
 from harness.models import build_model
-from pruning.criteria import Magnitude
 from pruning.mask import Mask
 from pruning.prune import make_mask
 from pruning.ratios import Uniform
-from pruning.ratios.counting import kept_count
-from pruning.shrink import Trace, coupled, joined_filters, joint_mask, prunable_filters, shrink
+from pruning.shrink import Trace, coupled, prunable_filters, shrink
 
 INNER = [f"layer{stage}.{block}.conv1" for stage in (1, 2, 3) for block in range(3)]
-
-
-def randomised(model, seed=0):
-    """Batch norms as after a training: statistics and affine parameters that are not 0 and 1."""
-    generator = torch.Generator().manual_seed(seed)
-    for module in model.modules():
-        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
-            with torch.no_grad():
-                for tensor in (module.weight, module.bias, module.running_mean, module.running_var):
-                    if tensor is not None:
-                        tensor.copy_(torch.rand(tensor.shape, generator=generator) + 0.5)
-    return model
 
 
 def sequential():
@@ -59,21 +43,6 @@ def images():
 @pytest.fixture(scope="module")
 def resnet():
     return randomised(build_model("resnet20", seed=0))
-
-
-def filters(model, layers, sparsity=0.5, **rounding):
-    return make_mask(
-        model, criterion="magnitude", granularity="filter", ratio=Uniform(sparsity, **rounding), layers=layers
-    )
-
-
-def outputs(model, inputs):
-    with torch.no_grad():
-        return copy.deepcopy(model).eval()(inputs)
-
-
-def masked(model, mask):
-    return mask.apply_(copy.deepcopy(model))
 
 
 def test_of_a_resnet_with_padded_shortcuts_the_inner_filters_can_go(resnet, images):
@@ -154,86 +123,6 @@ def test_unknown_layers_and_foreign_masks_are_refused(resnet, images):
         shrink(resnet, filters(resnet, INNER), images, layers=["layer1.0.conv3"])
     with pytest.raises(ValueError, match="no parameter 'conv9' to mask"):
         shrink(resnet, Mask({"conv9": torch.tensor([False])}), images)
-
-
-class Net(nn.Module):
-    """Two convolutions and what lies between them."""
-
-    def __init__(self, between, width=4):
-        super().__init__()
-        self.a, self.b, self.c = nn.Conv2d(3, 4, 1), nn.Conv2d(3, 4, 1), nn.Conv2d(width, 2, 1)
-        self.between = between
-        self.norm = randomised(nn.BatchNorm2d(4, affine=False))
-        self.group = nn.GroupNorm(2, 4)
-        self.register_buffer("constant", torch.rand(1, 4, 1, 1))
-
-    def forward(self, x):
-        return self.c(self.between(self, x))
-
-
-OBSTACLES = {
-    "sum of two layers": (lambda net, x: net.a(x) + net.b(x), 4, "joined with that of b"),
-    "concatenation": (lambda net, x: torch.cat([net.a(x), net.b(x)], 1), 8, "operator cat"),
-    "channel padding": (lambda net, x: F.pad(net.a(x), (0, 0, 0, 0, 1, 1)), 6, "padding of channels"),
-    "channel slice": (lambda net, x: net.a(x)[:, :2], 2, "slice over its channels"),
-    "channel mean": (lambda net, x: net.a(x).mean(1, keepdim=True), 1, "mean over its channels"),
-    "mean from behind": (lambda net, x: net.a(x).mean(-3, keepdim=True), 1, "mean over its channels"),
-    "group norm": (lambda net, x: net.group(net.a(x)), 4, "group, which cannot be crossed"),
-    "batch norm that always shifts": (lambda net, x: net.norm(net.a(x)), 4, "norm has no weight and bias"),
-    "sigmoid": (lambda net, x: torch.sigmoid(net.a(x)), 4, "operator sigmoid"),
-    "constant": (lambda net, x: net.a(x) + 1, 4, "add of a constant"),
-    "constant tensor": (lambda net, x: net.a(x) * net.constant, 4, "mul by a constant tensor"),
-    "softmax": (lambda net, x: torch.softmax(net.a(x), 1), 4, "operator softmax"),
-    "reduction to one number": (lambda net, x: net.a(x) * net.a(x).sum(), 4, "sum over its channels"),
-    "flattened and cut": (lambda net, x: net.a(x).flatten(1)[:, :128].view(-1, 2, 8, 8), 2, "slice over its channels"),
-    "spatial padding by ones": (lambda net, x: F.pad(net.a(x), (1, 1, 1, 1), value=1.0), 4, "padding by 1"),
-    "split channels": (lambda net, x: net.a(x).unflatten(1, (2, 2)).mean(1), 2, "unflatten over its channels"),
-    "pooled channels": (lambda net, x: F.max_pool3d(net.a(x), (2, 1, 1)), 2, "max_pool3d over its channels"),
-    "not called": (lambda net, x: net.b(x), 4, "do not pass through it"),
-}
-
-
-@pytest.mark.parametrize("name", OBSTACLES)
-def test_what_cannot_be_crossed_is_refused(name, images):
-    between, width, reason = OBSTACLES[name]
-    model = Net(between, width)
-    assert "a" not in prunable_filters(model, images)
-    with pytest.raises(ValueError, match=f"Filters of a cannot be taken out: .*{reason}"):
-        coupled(model, filters(model, ["a"]), images)
-
-
-@pytest.mark.parametrize(
-    "between",
-    [
-        lambda net, x: F.pad(net.a(x), (1, 1, 1, 1)),
-        lambda net, x: net.a(x)[:, :, ::2, 1:],
-        lambda net, x: F.silu(net.a(x) * 2).mean((2, 3), keepdim=True),
-        lambda net, x: F.avg_pool2d(F.hardswish(net.a(x)), 2),
-        lambda net, x: net.a(x).flatten(2).transpose(1, 2).relu().permute(0, 2, 1).unflatten(2, (8, 8)),
-        lambda net, x: sum([net.a(x), net.a(x) * 2]),  # one layer twice; Python begins at 0
-        lambda net, x: F.relu_(net.a(x)).sum((-1, -2), keepdim=True) / 4,
-    ],
-)
-def test_what_leaves_channels_apart_is_crossed(between, images):
-    model = Net(between)
-    mask = coupled(model, filters(model, ["a"]), images)
-    small = shrink(model, mask, images)
-    assert small.a.out_channels == small.c.in_channels == 2
-    assert torch.allclose(outputs(small, images), outputs(masked(model, mask), images), atol=1e-6)
-
-
-def test_a_model_joined_with_its_own_input_is_refused():
-    model = nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 4))
-
-    class Skip(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.inner, self.last = model, nn.Linear(4, 2)
-
-        def forward(self, x):
-            return self.last(x + self.inner(x))
-
-    assert prunable_filters(Skip(), torch.randn(3, 4)) == ["inner.0"]
 
 
 def test_the_comparison_catches_what_tracing_cannot_see(images):
@@ -334,55 +223,3 @@ def test_a_slope_per_channel_falls_along(images):
     small = shrink(model, mask, images)
     assert (small[1].num_parameters, small[3].num_features, small[4].in_features) == (2, 128, 128)
     assert torch.allclose(outputs(small, images), outputs(masked(model, mask), images), atol=1e-5)
-
-
-@pytest.mark.parametrize("name", ["plain", "residual", "depthwise"])
-@settings(max_examples=6, deadline=None)
-@given(
-    width=st.integers(2, 6),
-    depth=st.integers(1, 3),
-    sparsity=st.floats(0, 1),
-    bias=st.booleans(),
-    seed=st.integers(0, 9),
-)
-def test_small_random_networks_compute_what_their_masked_ones_do(name, width, depth, sparsity, bias, seed):
-    torch.manual_seed(seed)
-    model = randomised(Random(name, width, depth, bias), seed)
-    x = torch.randn(2, 3, 6, 6)
-    trace = Trace(model, x)
-    mask = coupled(model, filters(model, prunable_filters(model, trace), sparsity, keep_at_least=1), trace)
-    groups = joined_filters(model, trace)
-    if groups:
-        ratio = Uniform(sparsity, keep_at_least=1)
-        mask = coupled(model, mask & joint_mask(model, groups, criterion=Magnitude(), ratio=ratio), trace)
-    small = shrink(model, mask, trace)
-    assert torch.allclose(outputs(small, x), outputs(masked(model, mask), x), atol=1e-5, rtol=1e-5)
-    kept = max(1, kept_count(width, sparsity))
-    for layer in (*prunable_filters(model, trace), *(name for group in groups for name in group)):
-        assert small.get_submodule(layer).out_channels == kept
-
-
-class Random(nn.Module):
-    """Blocks of one kind, one behind the other, between a stem and a classifier."""
-
-    def __init__(self, kind, width, depth, bias):
-        super().__init__()
-        self.stem = nn.Conv2d(3, width, 3, padding=1, bias=bias)
-        self.kind = kind
-        groups = width if kind == "depthwise" else 1
-        self.blocks = nn.ModuleList(
-            nn.Sequential(
-                nn.Conv2d(width, width, 3, padding=1, groups=groups, bias=bias),
-                nn.BatchNorm2d(width),
-                nn.ReLU(inplace=True),
-                nn.Conv2d(width, width, 1, bias=bias),
-            )
-            for _ in range(depth)
-        )
-        self.fc = nn.Linear(width * 9, 2)
-
-    def forward(self, x):
-        x = self.stem(x)
-        for block in self.blocks:
-            x = x + block(x) if self.kind == "residual" else block(x)
-        return self.fc(F.max_pool2d(x, 2).flatten(1))
