@@ -14,9 +14,10 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
-from pruning.criteria.batches import Batches, evaluating, hooked, read
+from pruning.criteria.batches import Batches, read
 from pruning.criteria.behind import behind
 from pruning.criteria.layout import by_unit, for_inputs, for_outputs, layer_name, layer_of, ungrouped_layer_of
+from pruning.observing import evaluating, hooked
 
 Batch = tuple[torch.Tensor, torch.Tensor]
 

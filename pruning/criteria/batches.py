@@ -1,14 +1,8 @@
-"""The data that criteria look at, and a model that is looked at and comes back as it was.
-
-Data are read once, a batch at a time, so that a generator serves as well as a list. A model runs in
-inference mode: batch norm then uses its stored statistics, each sample is judged by itself, and no
-buffer changes.
-"""
+"""The data that criteria look at: read once, a batch at a time, so that a generator serves as well as a list."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
 from itertools import chain, islice
 
 import torch
@@ -43,26 +37,3 @@ def read(
 def device_of(model: nn.Module) -> torch.device:
     """The device of the first parameter; the CPU for a model without any."""
     return next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
-
-
-@contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
-    """Run `model` in inference mode; each module's own mode is as before afterwards."""
-    modes = {module: module.training for module in model.modules()}
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, training in modes.items():
-            module.training = training
-
-
-@contextmanager
-def hooked(modules: Iterable[nn.Module], hook: Callable[..., torch.Tensor | None]) -> Iterator[None]:
-    """Call `hook(module, inputs, output)` behind each of `modules`; what it returns replaces the output."""
-    handles = [module.register_forward_hook(hook) for module in modules]
-    try:
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()

@@ -16,9 +16,9 @@ from torch import nn
 from torch.func import functional_call
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from pruning.criteria.batches import evaluating, hooked
 from pruning.criteria.gradients import stand_ins
 from pruning.criteria.layout import layer_of
+from pruning.observing import evaluating, hooked
 
 BATCH_NORMS = _BatchNorm
 

@@ -14,8 +14,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from pruning.criteria.batches import evaluating, hooked
 from pruning.criteria.layout import layer_name, patches, ungrouped_layer_of
+from pruning.observing import evaluating, hooked
 
 
 def overlaps(

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.func import functional_call
 
-from pruning.criteria.batches import evaluating
+from pruning.observing import evaluating
 
 Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 """`(outputs, labels) → scalar`, a mean over samples."""

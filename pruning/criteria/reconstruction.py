@@ -13,11 +13,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from pruning.criteria.batches import Batches, device_of, evaluating, hooked, read
+from pruning.criteria.batches import Batches, device_of, read
 from pruning.criteria.contributions import check_positions, sampled
 from pruning.criteria.layout import by_position, layer_name, patches
 from pruning.layers import LAYERS, Layer
 from pruning.mask import Mask
+from pruning.observing import evaluating, hooked
 
 NEGLIGIBLE = 1e-10  # of the largest eigenvalue: inputs of this energy are float32's noise
 

@@ -16,10 +16,11 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from pruning.criteria.batches import Batches, evaluating, hooked, read
+from pruning.criteria.batches import Batches, read
 from pruning.criteria.behind import behind
 from pruning.criteria.gradients import Loss
 from pruning.criteria.layout import Unit, for_outputs, layer_name, layer_of
+from pruning.observing import evaluating, hooked
 
 
 def linear_error(outputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:

@@ -26,10 +26,11 @@ from torch import nn
 from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from pruning.criteria.batches import Batches, evaluating, hooked, read
+from pruning.criteria.batches import Batches, read
 from pruning.criteria.gradients import Loss, loss_of, stand_ins
 from pruning.criteria.layout import Unit, by_position, layer_name, layer_of, patches
 from pruning.layers import Layer
+from pruning.observing import evaluating, hooked
 
 Pairs = Iterable[tuple[torch.Tensor, torch.Tensor]]
 Estimate = Literal["gauss_newton", "hutchinson"]

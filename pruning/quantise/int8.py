@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from pruning.criteria.batches import Batches
 from pruning.quantise.grid import (
     GREATEST,
     LEAST,
@@ -27,7 +28,7 @@ from pruning.quantise.grid import (
     symmetric_scale,
     to_codes,
 )
-from pruning.quantise.ranges import Batches, Calibration, MinMax, input_ranges
+from pruning.quantise.ranges import Calibration, MinMax, input_ranges
 from pruning.quantise.storage import Bits, bits_per_layer, layer_of, store
 
 MIN_MAX = MinMax()

@@ -14,6 +14,7 @@ import copy
 import torch
 from torch import nn
 
+from pruning.criteria.batches import Batches
 from pruning.mask import Mask
 from pruning.quantise.grid import (
     GREATEST,
@@ -25,7 +26,7 @@ from pruning.quantise.grid import (
     symmetric_scale,
 )
 from pruning.quantise.int8 import QuantisedInput, hold_integers, put_before
-from pruning.quantise.ranges import Batches, MinMax, input_ranges
+from pruning.quantise.ranges import MinMax, input_ranges
 from pruning.quantise.storage import Bits, bits_per_layer, decoder, layer_of, store, stored_name
 from pruning.recovery.fine_tune import Train
 

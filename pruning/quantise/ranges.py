@@ -7,8 +7,7 @@ arXiv 2106.08295, as the usual first choices).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
@@ -16,7 +15,9 @@ from typing import Protocol
 import torch
 from torch import nn
 
-Batches = Iterable[tuple[torch.Tensor, torch.Tensor]]
+from pruning.criteria.batches import Batches
+from pruning.observing import inference
+
 Range = tuple[float, float]
 
 
@@ -87,7 +88,7 @@ def input_ranges(model: nn.Module, layers: Sequence[str], data: Batches, calibra
     device = next(model.parameters()).device
     batches = 0
     try:
-        with _evaluating(model), torch.no_grad(), torch.random.fork_rng(devices=[]):
+        with inference(model):
             for inputs, _ in data:
                 model(inputs.to(device))
                 batches += 1
@@ -104,14 +105,3 @@ def input_ranges(model: nn.Module, layers: Sequence[str], data: Batches, calibra
         if not -torch.inf < low <= high < torch.inf:
             raise ValueError(f"The inputs of layer {name} range from {low} to {high}: they must be finite.")
     return ranges
-
-
-@contextmanager
-def _evaluating(model: nn.Module) -> Iterator[None]:
-    modes = {module: module.training for module in model.modules()}
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, training in modes.items():
-            module.training = training

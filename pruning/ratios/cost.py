@@ -18,6 +18,7 @@ import torch
 from torch import nn
 
 from pruning.layers import CONVOLUTIONS, LAYERS, weight_layers
+from pruning.observing import hooked, inference
 from pruning.ratios.problem import Problem
 
 ROUNDING = 1e-9  # of a budget: what floating-point sums may exceed it by
@@ -62,16 +63,8 @@ def layer_costs(model: nn.Module, example_inputs: torch.Tensor) -> dict[str, Lay
         name, once = names[id(layer.weight)], _layer_cost(layer, inputs[0], output, samples)
         found[name] = replace(found[name], macs=found[name].macs + once.macs) if name in found else once
 
-    modes = {module: module.training for module in model.modules()}
-    hooks = [module.register_forward_hook(note) for module in model.modules() if isinstance(module, LAYERS)]
-    try:
-        with torch.no_grad(), torch.random.fork_rng(devices=[]):
-            model.eval()(example_inputs)
-    finally:
-        for hook in hooks:
-            hook.remove()
-        for module, training in modes.items():
-            module.training = training
+    with inference(model), hooked([module for module in model.modules() if isinstance(module, LAYERS)], note):
+        model(example_inputs)
     return found
 
 

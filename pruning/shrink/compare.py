@@ -2,26 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import torch
 from torch import nn
 
+from pruning.observing import inference
+
 TOLERANCE = 1e-4  # of the largest output: float32 sums in another order
-
-
-@contextmanager
-def inference(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode without gradients; each module's own mode and the random numbers are as before afterwards."""
-    modes = {module: module.training for module in model.modules()}
-    model.eval()
-    try:
-        with torch.no_grad(), torch.random.fork_rng(devices=[]):
-            yield
-    finally:
-        for module, training in modes.items():
-            module.training = training
 
 
 def outputs_of(model: nn.Module, example_inputs: torch.Tensor) -> torch.Tensor:

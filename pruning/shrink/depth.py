@@ -18,7 +18,7 @@ from torch import nn
 
 from pruning.criteria import Batches
 from pruning.names import nearest
-from pruning.shrink.compare import inference
+from pruning.observing import inference
 
 Watch = Callable[[str, torch.Tensor | None, Any], None]
 

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from pruning.layers import weight_layers
-from pruning.shrink.compare import inference
+from pruning.observing import inference
 from pruning.shrink.follow import Channels
 from pruning.shrink.operators import RULES
 from pruning.shrink.stream import Stream
