@@ -1,0 +1,86 @@
+"""What the studies' figures share: curves over seeds, colours, and a file that is the same each time."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from io import StringIO
+from itertools import cycle
+from typing import TYPE_CHECKING, Any
+
+from harness.report.chart import GREY, PALETTE
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from studies.study import Result
+
+LOOK = {"font.size": 10, "axes.spines.top": False, "axes.spines.right": False, "svg.hashsalt": "openprune"}
+MARKERS = "osD^vPX*<>"
+Curve = Mapping[float, Mapping[int, float]]  # x → seed → accuracy in 0…1
+
+
+def panels(titles: Sequence[str], result: Result, *, x: str, heading: str) -> tuple[Figure, list[Axes]]:
+    """An empty figure with one panel a title, side by side; the dense network is a grey line in each."""
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    with mpl.rc_context(LOOK):
+        figure = Figure(figsize=(5.2 * max(len(titles), 1) + 1.2, 4.4), layout="constrained")
+        figure.suptitle(f"{heading} ({result.task})", fontsize=12)
+        row = figure.subplots(1, max(len(titles), 1), sharey=True, squeeze=False)[0]
+    for axes, title in zip(row, titles, strict=False):
+        axes.set_title(title, fontsize=10)
+        axes.set_xlabel(x)
+        axes.axhline(100 * result.reference, color=GREY, linestyle=":", linewidth=1.5, label="dense")
+        axes.grid(color="#dddddd", linewidth=0.6)
+    row[0].set_ylabel("test accuracy, %")
+    return figure, list(row)
+
+
+def draw(axes: Axes, curves: Mapping[str, Curve], *, dashed: Sequence[str] = ()) -> None:
+    """A line a curve, through the means over seeds; bars are standard deviations over seeds, if there are several."""
+    for (label, curve), colour, marker in zip(curves.items(), cycle(PALETTE), cycle(MARKERS), strict=False):
+        points = {x: list(of_seed.values()) for x, of_seed in sorted(curve.items()) if of_seed}
+        if points:
+            axes.errorbar(
+                list(points),
+                [100 * statistics.fmean(values) for values in points.values()],
+                yerr=[100 * statistics.stdev(values) if len(values) > 1 else 0.0 for values in points.values()],
+                label=label,
+                color=colour,
+                marker=marker,
+                markersize=5,
+                capsize=3,
+                linewidth=1.6,
+                linestyle="--" if label in dashed else "-",
+            )
+
+
+def finish(figure: Figure, axes: Sequence[Axes], *, low: float | None = None) -> Figure:
+    """Legends, and a lower end of the scale where a few poor points would flatten the rest.
+
+    Args:
+        low: in per cent; points below it are cut off.
+    """
+    for each in axes:
+        each.legend(fontsize=8, frameon=False)
+    if low is not None:
+        axes[0].set_ylim(bottom=low)
+    return figure
+
+
+def percents(ratios: Sequence[Any], values: Sequence[Mapping[int, float]]) -> dict[float, Mapping[int, float]]:
+    """A curve over ratios, in per cent."""
+    return {100 * float(ratio): of_seed for ratio, of_seed in zip(ratios, values, strict=True)}
+
+
+def to_svg(figure: Figure) -> str:
+    """The figure as SVG text: equal figures, equal text."""
+    import matplotlib as mpl
+
+    out = StringIO()
+    with mpl.rc_context(LOOK):
+        figure.savefig(out, format="svg", metadata={"Date": None})
+    return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"
