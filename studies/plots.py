@@ -18,23 +18,32 @@ if TYPE_CHECKING:
 
 LOOK = {"font.size": 10, "axes.spines.top": False, "axes.spines.right": False, "svg.hashsalt": "openprune"}
 MARKERS = "osD^vPX*<>"
+CLOSE_UP = 3.0  # points of accuracy
 Curve = Mapping[float, Mapping[int, float]]  # x → seed → accuracy in 0…1
 
 
-def panels(titles: Sequence[str], result: Result, *, x: str, heading: str) -> tuple[Figure, list[Axes]]:
-    """An empty figure with one panel a title, side by side; the dense network is a grey line in each."""
+def panels(
+    titles: Sequence[str], result: Result, *, x: str, heading: str, close_up: Sequence[int] = ()
+) -> tuple[Figure, list[Axes]]:
+    """An empty figure with one panel a title, side by side; the dense network is a grey line in each.
+
+    Args:
+        close_up: numbers of the panels that show only the last few points below the dense network.
+    """
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
     with mpl.rc_context(LOOK):
         figure = Figure(figsize=(5.2 * max(len(titles), 1) + 1.2, 4.4), layout="constrained")
         figure.suptitle(f"{heading} ({result.task})", fontsize=12)
-        row = figure.subplots(1, max(len(titles), 1), sharey=True, squeeze=False)[0]
+        row = figure.subplots(1, max(len(titles), 1), squeeze=False)[0]
     for axes, title in zip(row, titles, strict=False):
         axes.set_title(title, fontsize=10)
         axes.set_xlabel(x)
         axes.axhline(100 * result.reference, color=GREY, linestyle=":", linewidth=1.5, label="dense")
         axes.grid(color="#dddddd", linewidth=0.6)
+    for number in close_up:
+        row[number].set_ylim(100 * result.reference - CLOSE_UP, 100 * result.reference + CLOSE_UP / 10)
     row[0].set_ylabel("test accuracy, %")
     return figure, list(row)
 
@@ -58,16 +67,10 @@ def draw(axes: Axes, curves: Mapping[str, Curve], *, dashed: Sequence[str] = ())
             )
 
 
-def finish(figure: Figure, axes: Sequence[Axes], *, low: float | None = None) -> Figure:
-    """Legends, and a lower end of the scale where a few poor points would flatten the rest.
-
-    Args:
-        low: in per cent; points below it are cut off.
-    """
+def finish(figure: Figure, axes: Sequence[Axes]) -> Figure:
+    """Legends, once all curves are drawn."""
     for each in axes:
         each.legend(fontsize=8, frameon=False)
-    if low is not None:
-        axes[0].set_ylim(bottom=low)
     return figure
 
 

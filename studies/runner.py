@@ -141,10 +141,11 @@ def run_study(
         rate = _seconds_per_epoch(study, rows) or lab.seconds_per_epoch()
         say(f"To do: about {duration(_left(study, pending, rate))} ({rate:.1f} s for a pass over the training data).")
     try:
-        with _progress(study, lab, chosen) as timed:
+        with _progress(study, lab, chosen) as bar:
             for cell in chosen:
-                outcome = _known_by_now(notebook, cell) or _run(study, timed, cell, notebook)
+                outcome = _known_by_now(notebook, cell) or _run(study, replace(lab, on_samples=bar), cell, notebook)
                 done += 1
+                bar.settle(_samples(study, lab, cell))
                 if isinstance(outcome, Row):
                     rows.append(outcome)
                 else:
@@ -261,15 +262,34 @@ def _cost(study: Study, cells: Sequence[Cell]) -> float:
     return sum(study.epochs(cell) + OVERHEAD for cell in cells)
 
 
+@dataclass
+class _Bar:
+    """Moves with every batch, and at the end of a cell to where the cell was expected to come."""
+
+    advance: Callable[[int], None]
+    counted: int = 0
+
+    def __call__(self, samples: int) -> None:
+        self.counted += samples
+        self.advance(samples)
+
+    def settle(self, expected: int) -> None:
+        self.advance(expected - self.counted)
+        self.counted = 0
+
+
 @contextmanager
-def _progress(study: Study, lab: Lab, cells: Sequence[Cell]) -> Iterator[Lab]:
-    """A lab whose trainings move one bar for all cells."""
-    samples = sum(round(study.epochs(cell) * len(lab.data.train)) for cell in cells)
-    if not samples:
-        yield lab
+def _progress(study: Study, lab: Lab, cells: Sequence[Cell]) -> Iterator[_Bar]:
+    samples = sum(_samples(study, lab, cell) for cell in cells)
+    if not cells:
+        yield _Bar(lambda step: None)
         return
     with progress_bar(f"Study {study.name}", samples, unit="samples") as advance:
-        yield replace(lab, on_samples=advance)
+        yield _Bar(advance)
+
+
+def _samples(study: Study, lab: Lab, cell: Cell) -> int:
+    return round((study.epochs(cell) + OVERHEAD) * len(lab.data.train))
 
 
 def _brief(outcome: Row | str) -> str:
