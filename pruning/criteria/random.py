@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import nn
 
 from pruning.criteria.batches import Batches
+from pruning.criteria.layout import Unit
 
 
 @dataclass(frozen=True)
@@ -21,6 +23,7 @@ class Random:
 
     seed: int = 0
     p: float = float("inf")
+    unit: ClassVar[Unit] = "weight"
 
     def scores(self, model: nn.Module, names: Sequence[str], data: Batches | None = None) -> dict[str, torch.Tensor]:
         generator = torch.Generator().manual_seed(self.seed)

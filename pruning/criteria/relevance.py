@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -19,7 +19,7 @@ from torch import nn
 from pruning.criteria.batches import Batches, evaluating, hooked, read
 from pruning.criteria.behind import behind
 from pruning.criteria.gradients import Loss
-from pruning.criteria.layout import for_outputs, layer_name, layer_of
+from pruning.criteria.layout import Unit, for_outputs, layer_name, layer_of
 
 
 def linear_error(outputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
@@ -58,6 +58,7 @@ class Relevance:
     decay: float | None = None
     max_batches: int | None = None
     p: float = 1.0
+    unit: ClassVar[Unit] = "filter"
 
     def __post_init__(self) -> None:
         if self.decay is not None and not 0 <= self.decay < 1:

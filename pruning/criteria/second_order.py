@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 import torch
 import torch.nn.functional as F
@@ -28,7 +28,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from pruning.criteria.batches import Batches, evaluating, hooked, read
 from pruning.criteria.gradients import Loss, loss_of, stand_ins
-from pruning.criteria.layout import by_position, layer_name, layer_of, patches
+from pruning.criteria.layout import Unit, by_position, layer_name, layer_of, patches
 from pruning.layers import Layer
 
 Pairs = Iterable[tuple[torch.Tensor, torch.Tensor]]
@@ -57,6 +57,7 @@ class OptimalBrainDamage:
     loss: Loss = field(default=F.cross_entropy, repr=False)
     max_batches: int | None = None
     p: float = 1.0
+    unit: ClassVar[Unit] = "weight"
 
     def __post_init__(self) -> None:
         if self.estimate not in get_args(Estimate):

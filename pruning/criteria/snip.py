@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -18,6 +19,7 @@ from torch import nn
 
 from pruning.criteria.batches import Batches, read
 from pruning.criteria.gradients import Loss, mean_gradients
+from pruning.criteria.layout import Unit
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,7 @@ class Snip:
     loss: Loss = field(default=F.cross_entropy, repr=False)
     max_batches: int | None = 1
     p: float = 1.0
+    unit: ClassVar[Unit] = "weight"
 
     def scores(self, model: nn.Module, names: Sequence[str], data: Batches | None = None) -> dict[str, torch.Tensor]:
         batches = read(data, model, type(self).__name__, self.max_batches)

@@ -16,12 +16,34 @@ from typing import Protocol, runtime_checkable
 
 import torch
 
+from pruning.granularity.block import Block
+from pruning.granularity.channel import Channel
 from pruning.granularity.element import Element
 from pruning.granularity.filter import Filter
+from pruning.granularity.heads import Heads
+from pruning.granularity.kernel import Kernel
 from pruning.granularity.load_balanced import LoadBalanced
+from pruning.granularity.nm import NM
+from pruning.granularity.patterns import KernelPatterns
 from pruning.granularity.pooling import lp_norm
+from pruning.granularity.vector import Vector
 
-__all__ = ["GRANULARITIES", "Element", "Filter", "Granularity", "LoadBalanced", "Pattern", "lp_norm"]
+__all__ = [
+    "GRANULARITIES",
+    "NM",
+    "Block",
+    "Channel",
+    "Element",
+    "Filter",
+    "Granularity",
+    "Heads",
+    "Kernel",
+    "KernelPatterns",
+    "LoadBalanced",
+    "Pattern",
+    "Vector",
+    "lp_norm",
+]
 
 
 class Granularity(Protocol):
@@ -35,7 +57,7 @@ class Granularity(Protocol):
         ...
 
     def pool(self, scores: torch.Tensor, p: float) -> torch.Tensor:
-        """Scores of single weights, in the weight's shape → one score a group, float64 `[groups]`."""
+        """Scores of single weights, in the weight's shape → one score a group, floating point `[groups]`."""
         ...
 
     def expand(self, kept: torch.Tensor, shape: torch.Size) -> torch.Tensor:
@@ -61,6 +83,13 @@ class Pattern(Protocol):
 
 GRANULARITIES: Mapping[str, Callable[..., Granularity | Pattern]] = {
     "element": Element,
+    "vector": Vector,
+    "kernel": Kernel,
     "filter": Filter,
+    "channel": Channel,
+    "block": Block,
+    "nm": NM,
+    "patterns": KernelPatterns,
     "load_balanced": LoadBalanced,
+    "heads": Heads,
 }

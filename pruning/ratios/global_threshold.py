@@ -38,14 +38,14 @@ class Global:
     def select(self, scores: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         if not scores:
             return {}
-        pooled = torch.cat(list(scores.values()))
-        kept = keep_best(pooled, kept_count(len(pooled), self.sparsity))
-        parts = torch.split(kept, [len(of_layer) for of_layer in scores.values()])
+        lengths = [len(of_layer) for of_layer in scores.values()]
+        kept = keep_best(torch.cat(list(scores.values())), kept_count(sum(lengths), self.sparsity))
+        parts = kept.split(lengths)
         return {
-            name: keep_best(of_layer, self._count(part))
-            for (name, of_layer), part in zip(scores.items(), parts, strict=True)
+            name: self._rounded(of_layer, part) for (name, of_layer), part in zip(scores.items(), parts, strict=True)
         }
 
-    def _count(self, part: torch.Tensor) -> int:
-        kept = int(part.sum())
-        return rounded_up(kept, len(part), multiple_of=self.multiple_of, keep_at_least=self.keep_at_least)
+    def _rounded(self, scores: torch.Tensor, kept: torch.Tensor) -> torch.Tensor:
+        count = int(kept.sum())
+        rounded = rounded_up(count, len(kept), multiple_of=self.multiple_of, keep_at_least=self.keep_at_least)
+        return kept if rounded == count else keep_best(scores, rounded)

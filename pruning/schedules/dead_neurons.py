@@ -21,7 +21,11 @@ from torch import nn
 
 from pruning.layers import weight_layers
 from pruning.mask import Mask
-from pruning.tracing import Attached, Trace
+from pruning.shrink.stream import Stream
+from pruning.shrink.trace import Trace
+
+# Parameter name → indices along one of its dimensions, and the unit that each belongs to, int64 `[n]` both.
+Attached = dict[str, tuple[torch.Tensor, torch.Tensor]]
 
 
 def remove_dead_neurons(model: nn.Module, mask: Mask, example_inputs: torch.Tensor) -> Mask:
@@ -72,12 +76,38 @@ def _layers(model: nn.Module, example_inputs: torch.Tensor) -> list[_Layer]:
     single = {name for name, p in model.named_parameters() if uses[id(p)] == 1}
     layers = []
     for name, module in weight_layers(model).items():
-        if trace.falling(name).obstacle is None:
-            own, readers = trace.attached(name)
-            layer = _Layer(f"{name}.weight" if name else "weight", len(module.weight), own, readers)
-            if readers and single.issuperset({layer.weight, *own, *readers}):
+        stream = trace.stream(name)
+        if stream.obstacle is None and stream.producers == [name]:
+            own, readers = _attached(model, stream, len(module.weight))
+            layer = _Layer(_parameter(name, "weight"), len(module.weight), own, readers)
+            if single.issuperset({layer.weight, *own, *readers}):
                 layers.append(layer)
     return layers
+
+
+def _attached(model: nn.Module, stream: Stream, width: int) -> tuple[Attached, Attached]:
+    """What belongs to which unit of a stream's one producer.
+
+    Returns:
+        Biases, batch norms and depthwise filters, by their first dimension (a PReLU gives zero for
+        zero, whatever its slope); and the weights of the readers, by their second.
+    """
+
+    def of_units(columns: int) -> tuple[torch.Tensor, torch.Tensor]:
+        index = torch.arange(width * columns)
+        return index, index // columns
+
+    own: Attached = {}
+    for name, columns in ({stream.producers[0]: 1} | stream.followers).items():
+        module = model.get_submodule(name)
+        for parameter, _ in module.named_parameters(recurse=False) if not isinstance(module, nn.PReLU) else ():
+            if parameter == "bias" or name in stream.followers:
+                own[_parameter(name, parameter)] = of_units(columns)
+    return own, {_parameter(name, "weight"): of_units(columns) for name, columns in stream.readers.items()}
+
+
+def _parameter(layer: str, own: str) -> str:
+    return f"{layer}.{own}" if layer else own
 
 
 def _dead(layer: _Layer, keep: dict[str, torch.Tensor], nonzero: dict[str, torch.Tensor]) -> torch.Tensor:

@@ -9,20 +9,20 @@ from pruning.criteria import Magnitude
 from pruning.granularity import Filter
 from pruning.prune import make_mask
 from pruning.ratios import Uniform
-from pruning.shrink import coupled, prunable_filters, shrink
+from pruning.shrink import Trace, coupled, prunable_filters, shrink
 
 
 class Entry:
     def compress(self, model: nn.Module, context: Context) -> nn.Module:
         config = context.config
-        inputs = context.data.sample[:2]
+        trace = Trace(model, context.data.sample[:2])
         mask = make_mask(
             model,
             criterion=Magnitude(p=1),
             granularity=Filter(),
             ratio=Uniform(config["sparsity"], multiple_of=config["multiple_of"], keep_at_least=1),
-            layers=prunable_filters(model, inputs),
+            layers=prunable_filters(model, trace),
         )
-        small = shrink(model, coupled(model, mask, inputs), inputs)
+        small = shrink(model, coupled(model, mask, trace), trace)
         peak = config["learning_rate_factor"] * context.recipe.learning_rate
         return context.train(small, epochs=config["epochs"], learning_rate=peak)

@@ -72,3 +72,15 @@ def test_refuses_a_layer_whose_output_is_added_to_another_before_the_relu():
 
     with pytest.raises(ValueError, match="No ReLU comes right behind conv "):
         APoZ().scores(Residual(), ["conv.weight"], LECTURE)
+
+
+def test_zeros_of_an_input_channel_are_those_of_the_relu_before():
+    model = nn.Sequential(identity(nn.ReLU()), nn.Conv2d(3, 2, 1))
+    of_filters = APoZ().scores(model, ["0.0.weight"], LECTURE)["0.0.weight"]
+    of_channels = APoZ(unit="channel").scores(model, ["1.weight"], LECTURE)["1.weight"]
+    assert of_channels.flatten().tolist() == of_filters.flatten().tolist()
+
+
+def test_an_input_with_negative_values_has_no_relu_before_it():
+    with pytest.raises(ValueError, match=r"What 0 reads has negative values"):
+        APoZ(unit="channel").scores(nn.Sequential(nn.Linear(2, 2)), ["0.weight"], [(-torch.ones(1, 2), torch.zeros(1))])

@@ -18,7 +18,7 @@ from pruning.criteria import (
 
 NEED_DATA = [
     Taylor(),
-    Taylor(group="filter", average="importances"),
+    Taylor(unit="filter", average="importances"),
     Snip(max_batches=None),
     OptimalBrainDamage(),
     OptimalBrainDamage(estimate="hutchinson", probes=2),
@@ -32,7 +32,7 @@ NEED_DATA = [
 # Whose scores depend on the samples alone, not on how they come in batches.
 OF_SAMPLES = [
     Taylor(),
-    Taylor(group="channel"),
+    Taylor(unit="channel"),
     Snip(max_batches=None),
     OptimalBrainDamage(),
     APoZ(),

@@ -26,7 +26,16 @@ weights = st.lists(st.lists(st.integers(-100, 100), min_size=4, max_size=4), min
 
 
 def test_magnitude_keeps_the_large_weights_whatever_their_sign():
+    # y = ReLU(10·x0 - 8·x1 + 0.1·x2): if one weight goes, it is 0.1, and not the smallest value, -8.
     assert kept([[10, -8, 0.1]], sparsity=1 / 3).tolist() == [[True, True, False]]
+
+
+def test_magnitude_of_the_lecture_s_kernel_keeps_its_three_largest():
+    # The kernel beside the feature map of ones (its output is -4): -8, 3 and -3 are the largest.
+    kernel = [[-8, 3, 2], [1, -3, -2], [1, 1, 1]]
+    assert sum(map(sum, kernel)) == -4
+    mask = kept(kernel, sparsity=6 / 9)
+    assert mask.tolist() == [[True, True, False], [False, True, False], [False, False, False]]
 
 
 @given(weights, st.sampled_from(["element", "filter"]), st.sampled_from([1.0, 2.0, float("inf")]), st.floats(0, 1))

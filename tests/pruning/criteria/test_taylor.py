@@ -32,15 +32,15 @@ def loss_without(model, index):
 
 
 @pytest.mark.parametrize(
-    ("group", "indices"),
+    ("unit", "indices"),
     [
         ("weight", [(o, i) for o in range(2) for i in range(3)]),
         ("filter", [(o, slice(None)) for o in range(2)]),
         ("channel", [(slice(None), i) for i in range(3)]),
     ],
 )
-def test_is_the_change_of_the_loss_where_that_is_linear_in_the_weights(group, indices):
-    scores = Taylor(group=group, loss=total).scores(linear(WEIGHT), ["weight"], DATA)["weight"]
+def test_is_the_change_of_the_loss_where_that_is_linear_in_the_weights(unit, indices):
+    scores = Taylor(unit=unit, loss=total).scores(linear(WEIGHT), ["weight"], DATA)["weight"]
     dense = loss_without(None, ([], []))
     expected = [abs(loss_without(None, index) - dense) for index in indices]
     assert scores.numel() == len(indices)
@@ -50,7 +50,7 @@ def test_is_the_change_of_the_loss_where_that_is_linear_in_the_weights(group, in
 def test_of_a_group_changes_cancel_and_absolute_values_do_not():
     model, data = linear([[3.0, -3.0]]), [(torch.ones(1, 2), torch.ones(1, 1))]
     assert Taylor(loss=total).scores(model, ["weight"], data)["weight"].tolist() == [[3, 3]]
-    assert Taylor(loss=total, group="filter").scores(model, ["weight"], data)["weight"].tolist() == [[0]]
+    assert Taylor(loss=total, unit="filter").scores(model, ["weight"], data)["weight"].tolist() == [[0]]
 
 
 def test_gradients_of_batches_cancel_and_importances_do_not():
@@ -62,7 +62,7 @@ def test_gradients_of_batches_cancel_and_importances_do_not():
 
 def test_groups_pool_to_their_own_score():
     assert Taylor().p == 1
-    assert Taylor(group="filter").p == float("inf")
+    assert Taylor(unit="filter").p == float("inf")
 
 
 def test_a_weight_without_effect_scores_nothing(convnet, images):
@@ -87,7 +87,7 @@ def test_refuses_a_loss_without_gradient(convnet, images):
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"group": "filters"}, "group of Taylor is one of weight, filter, channel, not 'filters'"),
+        ({"unit": "filters"}, "unit of Taylor is one of weight, filter, channel, not 'filters'"),
         ({"average": "squares"}, "average of Taylor is one of gradients, importances, not 'squares'"),
     ],
 )

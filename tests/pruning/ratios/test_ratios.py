@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pruning.ratios import RATIOS, Global, Uniform
-from pruning.ratios.counting import kept_count
+from pruning.ratios.counting import keep_best, kept_count
 
 shares = st.one_of(st.sampled_from([0.0, 1.0, 0.5, 0.145, 0.25]), st.floats(0, 1))
 # Few different values, so that ties are the rule.
@@ -46,6 +46,25 @@ def test_kept_counts_are_rounded_up_to_multiples(scores, sparsity, multiple, lea
         assert count >= min(n, max(exact, least))
         assert count < max(exact, least) + multiple
         assert bool((kept | ~plain[name]).all()), "rounding up only adds"
+
+
+few_values = st.sampled_from([float("-inf"), -1.5, -0.0, 0.0, 1e-40, 0.25, float("inf")])
+dtypes = st.sampled_from([torch.float16, torch.bfloat16, torch.float32, torch.float64])
+
+
+@given(st.lists(st.one_of(few_values, st.floats(-2, 2, width=16)), max_size=40), dtypes, st.data())
+def test_selecting_the_best_is_what_a_stable_sort_does(scores, dtype, data):
+    scores = torch.tensor(scores, dtype=dtype)
+    count = data.draw(st.integers(0, len(scores)))
+    expected = torch.zeros(len(scores), dtype=torch.bool)
+    expected[scores.argsort(descending=True, stable=True)[:count]] = True
+    assert torch.equal(keep_best(scores, count), expected)
+
+
+def test_one_threshold_compares_scores_of_different_precision_exactly():
+    above = torch.tensor([1 + 1e-12], dtype=torch.float64)  # 1 in float32
+    kept = Global(0.5).select({"single": torch.ones(1), "double": above})
+    assert (kept["single"].item(), kept["double"].item()) == (False, True)
 
 
 @pytest.mark.parametrize("rule", [Uniform, Global])

@@ -4,28 +4,16 @@ import sys
 
 import pytest
 import torch
-import torch.nn.functional as F
+from masking import filters, masked, outputs, randomised
 from torch import nn
 
 from harness.models import build_model
 from pruning.mask import Mask
 from pruning.prune import make_mask
 from pruning.ratios import Uniform
-from pruning.shrink import coupled, prunable_filters, shrink
+from pruning.shrink import Trace, coupled, prunable_filters, shrink
 
 INNER = [f"layer{stage}.{block}.conv1" for stage in (1, 2, 3) for block in range(3)]
-
-
-def randomised(model, seed=0):
-    """Batch norms as after a training: statistics and affine parameters that are not 0 and 1."""
-    generator = torch.Generator().manual_seed(seed)
-    for module in model.modules():
-        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
-            with torch.no_grad():
-                for tensor in (module.weight, module.bias, module.running_mean, module.running_var):
-                    if tensor is not None:
-                        tensor.copy_(torch.rand(tensor.shape, generator=generator) + 0.5)
-    return model
 
 
 def sequential():
@@ -55,21 +43,6 @@ def images():
 @pytest.fixture(scope="module")
 def resnet():
     return randomised(build_model("resnet20", seed=0))
-
-
-def filters(model, layers, sparsity=0.5, **rounding):
-    return make_mask(
-        model, criterion="magnitude", granularity="filter", ratio=Uniform(sparsity, **rounding), layers=layers
-    )
-
-
-def outputs(model, inputs):
-    with torch.no_grad():
-        return copy.deepcopy(model).eval()(inputs)
-
-
-def masked(model, mask):
-    return mask.apply_(copy.deepcopy(model))
 
 
 def test_of_a_resnet_with_padded_shortcuts_the_inner_filters_can_go(resnet, images):
@@ -152,78 +125,6 @@ def test_unknown_layers_and_foreign_masks_are_refused(resnet, images):
         shrink(resnet, Mask({"conv9": torch.tensor([False])}), images)
 
 
-class Net(nn.Module):
-    """Two convolutions and what lies between them."""
-
-    def __init__(self, between, width=4):
-        super().__init__()
-        self.a, self.b, self.c = nn.Conv2d(3, 4, 1), nn.Conv2d(3, 4, 1), nn.Conv2d(width, 2, 1)
-        self.between = between
-        self.norm = randomised(nn.BatchNorm2d(4, affine=False))
-        self.group = nn.GroupNorm(2, 4)
-        self.register_buffer("constant", torch.rand(1, 4, 1, 1))
-
-    def forward(self, x):
-        return self.c(self.between(self, x))
-
-
-OBSTACLES = {
-    "sum of two layers": (lambda net, x: net.a(x) + net.b(x), 4, "joined with that of b"),
-    "concatenation": (lambda net, x: torch.cat([net.a(x), net.b(x)], 1), 8, "concat"),
-    "channel padding": (lambda net, x: F.pad(net.a(x), (0, 0, 0, 0, 1, 1)), 6, "padding of channels"),
-    "channel slice": (lambda net, x: net.a(x)[:, :2], 2, "Slice over its channels"),
-    "channel mean": (lambda net, x: net.a(x).mean(1, keepdim=True), 1, "Mean over its channels"),
-    "mean from behind": (lambda net, x: net.a(x).mean(-3, keepdim=True), 1, "Mean over its channels"),
-    "group norm": (lambda net, x: net.group(net.a(x)), 4, "group, which cannot be crossed"),
-    "batch norm that always shifts": (lambda net, x: net.norm(net.a(x)), 4, "norm has no weight and bias"),
-    "sigmoid": (lambda net, x: torch.sigmoid(net.a(x)), 4, "operator Sigmoid"),
-    "constant": (lambda net, x: net.a(x) + 1, 4, "Add of a constant"),
-    "constant tensor": (lambda net, x: net.a(x) * net.constant, 4, "Mul by a constant tensor"),
-    "softmax": (lambda net, x: torch.softmax(net.a(x), 1), 4, "operator Softmax"),
-    "not called": (lambda net, x: net.b(x), 4, "do not pass through it"),
-}
-
-
-@pytest.mark.parametrize("name", OBSTACLES)
-def test_what_cannot_be_crossed_is_refused(name, images):
-    between, width, reason = OBSTACLES[name]
-    model = Net(between, width)
-    assert "a" not in prunable_filters(model, images)
-    with pytest.raises(ValueError, match=f"Filters of a cannot be taken out: .*{reason}"):
-        coupled(model, filters(model, ["a"]), images)
-
-
-@pytest.mark.parametrize(
-    "between",
-    [
-        lambda net, x: F.pad(net.a(x), (1, 1, 1, 1)),
-        lambda net, x: net.a(x)[:, :, ::2, 1:],
-        lambda net, x: F.silu(net.a(x) * 2).mean((2, 3), keepdim=True),
-        lambda net, x: F.avg_pool2d(F.hardswish(net.a(x)), 2),
-    ],
-)
-def test_what_leaves_channels_apart_is_crossed(between, images):
-    model = Net(between)
-    mask = coupled(model, filters(model, ["a"]), images)
-    small = shrink(model, mask, images)
-    assert small.a.out_channels == small.c.in_channels == 2
-    assert torch.allclose(outputs(small, images), outputs(masked(model, mask), images), atol=1e-6)
-
-
-def test_a_model_joined_with_its_own_input_is_refused():
-    model = nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 4))
-
-    class Skip(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.inner, self.last = model, nn.Linear(4, 2)
-
-        def forward(self, x):
-            return self.last(x + self.inner(x))
-
-    assert prunable_filters(Skip(), torch.randn(3, 4)) == ["inner.0"]
-
-
 def test_the_comparison_catches_what_tracing_cannot_see(images):
     """The number of channels enters as a plain number, so a narrower layer changes the outputs."""
 
@@ -248,14 +149,13 @@ def test_a_model_that_does_not_run_on_the_example_is_refused(resnet):
     assert caught.value.__cause__ is not None
 
 
-def test_shrinking_needs_no_torchvision():
+def test_shrinking_needs_neither_torchvision_nor_torch_pruning():
     program = """
 import sys
-sys.modules["torchvision"] = None
+sys.modules["torchvision"] = sys.modules["torch_pruning"] = None
 import torch
 from pruning.shrink import prunable_filters
 model = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.ReLU(), torch.nn.Linear(2, 2))
-assert "torch_pruning" not in sys.modules
 assert prunable_filters(model, torch.ones(1, 2)) == ["0"]
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
@@ -272,3 +172,54 @@ def test_coupling_twice_changes_nothing(images):
     model = sequential()
     mask = coupled(model, filters(model, ["0", "8"]), images)
     assert coupled(model, mask, images) == mask
+
+
+def test_one_trace_serves_all_and_outlives_a_change_of_weights(resnet, images):
+    trace = Trace(resnet, images)
+    assert prunable_filters(resnet, trace) == INNER
+    mask = coupled(resnet, filters(resnet, INNER), trace)
+    assert mask == coupled(resnet, filters(resnet, INNER), images)
+    trained = randomised(copy.deepcopy(resnet), seed=3)
+    assert torch.allclose(
+        outputs(shrink(trained, mask, trace), images), outputs(masked(trained, mask), images), atol=1e-5
+    )
+    with pytest.raises(ValueError, match="trace was made of a model with other layers"):
+        shrink(sequential(), Mask({}), trace)
+
+
+def test_one_run_traces_and_two_compare(images):
+    runs = []
+    model = sequential()
+    model[0].register_forward_hook(lambda *_: runs.append(1))
+    trace = Trace(model, images)
+    mask = coupled(model, filters(model, prunable_filters(model, trace)), trace)
+    assert len(runs) == 1
+    shrink(model, mask, trace)
+    assert len(runs) == 3
+
+
+def test_tracing_leaves_no_mark_on_the_model(images):
+    model = sequential().train()
+    model(images).sum().backward()
+    before, generator = copy.deepcopy(model.state_dict()), torch.get_rng_state()
+    gradients = [p.grad.clone() for p in model.parameters()]
+    shrink(model, coupled(model, filters(model, ["0"]), images), images)
+    assert all(torch.equal(p.grad, gradient) for p, gradient in zip(model.parameters(), gradients, strict=True))
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+    assert torch.equal(torch.get_rng_state(), generator) and model.training
+    assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
+
+
+def test_layers_that_share_a_parameter_are_refused(images):
+    model = nn.Sequential(nn.Conv2d(3, 3, 1), nn.ReLU(), nn.Conv2d(3, 3, 1), nn.ReLU(), nn.Conv2d(3, 2, 1))
+    model[2].weight = model[0].weight
+    assert prunable_filters(model, images) == []
+
+
+def test_a_slope_per_channel_falls_along(images):
+    model = nn.Sequential(nn.Conv2d(3, 4, 1), nn.PReLU(4), nn.Flatten(), nn.BatchNorm1d(256), nn.Linear(256, 2))
+    randomised(model)
+    mask = coupled(model, filters(model, ["0"]), images)
+    small = shrink(model, mask, images)
+    assert (small[1].num_parameters, small[3].num_features, small[4].in_features) == (2, 128, 128)
+    assert torch.allclose(outputs(small, images), outputs(masked(model, mask), images), atol=1e-5)

@@ -1,0 +1,211 @@
+"""Criterion × granularity × ratio × schedule, recovery, shrinking, quantising: one pipeline from names.
+
+Each step is a call that can be made by hand just as well; the submissions show how. What the
+pipeline adds is the order, and what has to go along:
+
+1. The ratio is set, by a rule or by an allocation. An allocation searches once, for the final share;
+   a schedule of several steps takes each layer's share in proportion.
+2. The schedule prunes and recovers. Where the network is to shrink, biases and batch norms of removed
+   filters are masked with them, so that fine-tuning sees what will be left.
+3. What is masked whole is taken out.
+4. The weights that are left are quantised.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property, partial
+from itertools import islice
+from typing import Any, Protocol
+
+import torch
+from torch import nn
+
+from pruning.choices import Choices
+from pruning.criteria import reconstruct
+from pruning.layers import weight_names
+from pruning.mask import Mask
+from pruning.prune import make_mask
+from pruning.quantise import quantise_aware, share_weights, to_int8
+from pruning.ratios import ALLOCATIONS, PerLayer, Problem, Ratio
+from pruning.recovery import fine_tune
+from pruning.schedules import SCHEDULES
+from pruning.shrink import coupled, from_channels, head_mask, hidden_layers, prunable_filters, shrink, shrink_heads
+
+CODEBOOK_BITS = {"conv": 8, "linear": 5}  # Deep Compression (Han et al. 2016, arXiv 1510.00149)
+
+
+class Data(Protocol):
+    """Training batches of `(inputs, labels)`, and one batch of inputs for shapes."""
+
+    @property
+    def train(self) -> Iterable[tuple[torch.Tensor, torch.Tensor]]: ...
+
+    @property
+    def sample(self) -> torch.Tensor: ...
+
+
+class Tools(Protocol):
+    """What a pipeline works with; the harness's context is one."""
+
+    @property
+    def seed(self) -> int: ...
+
+    @property
+    def data(self) -> Data: ...
+
+    @property
+    def fresh_model(self) -> Callable[[int], nn.Module]: ...
+
+    @property
+    def train(self) -> Callable[..., nn.Module]: ...
+
+    @property
+    def evaluate(self) -> Callable[[nn.Module], float]: ...
+
+    @property
+    def latency(self) -> Callable[[nn.Module], float]: ...
+
+
+def run(model: nn.Module, choices: Choices, tools: Tools) -> nn.Module:
+    """Compress `model` as chosen; it may be changed in place.
+
+    Returns:
+        The compressed model.
+
+    Raises:
+        ValueError: a technique cannot be applied to this model; the message says where and why.
+    """
+    return _Run(model, choices, tools).compressed()
+
+
+class _Run:
+    """One run: the model as it was, and what the steps share."""
+
+    def __init__(self, model: nn.Module, choices: Choices, tools: Tools) -> None:
+        self.choices, self.tools = choices, tools
+        self.inputs = tools.data.sample[:2]
+        self.dense = copy.deepcopy(model)
+        self.model = tools.fresh_model(tools.seed) if choices.start == "fresh" else model
+        self.criterion, self.groups = choices.make_criterion(), choices.make_granularity()
+
+    def compressed(self) -> nn.Module:
+        choices, options = self.choices, dict(self.choices.options.get("schedule", {}))
+        if choices.schedule == "lottery":
+            options.setdefault("initial", partial(self.tools.fresh_model, self.tools.seed))
+        elif choices.schedule == "iterative":
+            options.setdefault("steps", 3)
+        try:
+            model, mask = SCHEDULES[choices.schedule](
+                self.model,
+                self.mask_at,
+                sparsity=choices.sparsity or 0.0,
+                train=self.train,
+                epochs=0 if choices.recovery == "none" else choices.epochs,
+                learning_rate=choices.learning_rate,
+                **options,
+            )
+        except TypeError as error:
+            raise ValueError(f"schedule={choices.schedule} does not take the options {options}: {error}") from error
+        if choices.shrink:
+            model = (shrink_heads if choices.granularity == "heads" else shrink)(model, mask, self.inputs)
+        return self.quantised(model, None if choices.shrink else mask)
+
+    @cached_property
+    def batches(self) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        """What criteria look at: the same batches in every step."""
+        return list(islice(self.tools.data.train, self.choices.batches))
+
+    @cached_property
+    def layers(self) -> Sequence[str] | None:
+        """The layers to prune; None for all."""
+        choices = self.choices
+        if choices.layers == "hidden":
+            return hidden_layers(self.model)
+        if choices.layers is None and choices.shrink and choices.granularity == "filter":
+            return prunable_filters(self.model, self.inputs)
+        return choices.layers
+
+    def mask_at(self, model: nn.Module, sparsity: float, within: Mask | None) -> Mask:
+        ratio = None if self.choices.sparsity is None else self.ratio(sparsity)
+        return self.masked(model, ratio, within)
+
+    def masked(self, model: nn.Module, ratio: Ratio | None, within: Mask | None) -> Mask:
+        if self.choices.granularity == "heads":
+            assert ratio is not None  # heads are groups, not a pattern
+            return head_mask(model, criterion=self.criterion, ratio=ratio, data=self.batches, within=within)
+        mask = make_mask(
+            model,
+            criterion=self.criterion,
+            granularity=self.groups,
+            ratio=ratio,
+            layers=self.layers,
+            skip_first_conv=self.choices.skip_first_conv,
+            skip_last_linear=self.choices.skip_last_linear,
+            data=self.batches,
+            within=within,
+        )
+        if not self.choices.shrink:
+            return mask
+        if self.choices.granularity == "channel":
+            mask = from_channels(model, mask, self.inputs)
+        return coupled(model, mask, self.inputs)
+
+    def ratio(self, sparsity: float) -> Ratio:
+        if self.choices.ratio not in ALLOCATIONS:
+            return self.choices.make_ratio(sparsity)
+        assert self.choices.sparsity is not None
+        part = sparsity / self.choices.sparsity if self.choices.sparsity else 0.0
+        found = self.allocation
+        shares = {name: share * part for name, share in found.sparsity.items()}
+        return PerLayer(shares, multiple_of=found.multiple_of, keep_at_least=found.keep_at_least)
+
+    @cached_property
+    def allocation(self) -> PerLayer:
+        """Each layer's share of the final sparsity, searched on the model as it was."""
+        choices = self.choices
+        options = dict(choices.options.get("ratio", {}))
+        rounding = {name: options.pop(name) for name in ("multiple_of", "keep_at_least") if name in options}
+        names = weight_names(
+            self.model,
+            self.layers,
+            skip_first_conv=choices.skip_first_conv,
+            skip_last_linear=choices.skip_last_linear,
+        )
+        problem = Problem(
+            self.model,
+            tuple(names),
+            self.masked,
+            evaluate=self.tools.evaluate,
+            train=self.short_training if options.pop("fine_tune", False) else None,
+            example_inputs=self.inputs[:1],
+            shrink=(lambda model, mask: shrink(model, mask, self.inputs)) if choices.shrink else None,
+            latency=self.tools.latency if options.pop("by_latency", False) else None,
+            **rounding,
+        )
+        return ALLOCATIONS[str(choices.ratio)](problem, choices.sparsity, **options)
+
+    def short_training(self, model: nn.Module, mask: Mask) -> nn.Module:
+        return fine_tune(model, mask, train=self.train, epochs=1, learning_rate=self.choices.learning_rate)
+
+    def train(self, model: nn.Module, **how: Any) -> nn.Module:
+        """The tools' training, with what the recovery adds."""
+        if self.choices.recovery == "distil":
+            how["teacher"] = self.dense
+        if self.choices.recovery == "reconstruct":
+            model = reconstruct(model, self.dense, how["mask"], self.batches)
+        loss = self.choices.make_penalty()
+        return self.tools.train(model, **how, **({"loss": loss} if loss else {}))
+
+    def quantised(self, model: nn.Module, mask: Mask | None) -> nn.Module:
+        options, train = dict(self.choices.options.get("quantise", {})), self.tools.train
+        epochs, rate = options.pop("epochs", self.choices.epochs), self.choices.learning_rate
+        if self.choices.quantise == "codebook":
+            shared = share_weights(model, options.pop("bits", CODEBOOK_BITS), mask, **options)
+            return train(shared, epochs=epochs, learning_rate=rate) if epochs else shared
+        if self.choices.quantise == "int8":
+            return to_int8(model, **options)
+        if self.choices.quantise == "qat":
+            return quantise_aware(model, train=train, epochs=epochs, learning_rate=rate, mask=mask, **options)
+        return model

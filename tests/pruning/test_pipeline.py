@@ -1,0 +1,155 @@
+"""Choices by name: what goes together runs, what does not is refused with the reason."""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from pruning.choices import Choices
+from pruning.criteria import CRITERIA
+from pruning.pipeline import run
+
+
+def network(seed: int = 0) -> nn.Module:
+    torch.manual_seed(seed)
+    return nn.Sequential(
+        nn.Conv2d(3, 8, 3, padding=1),
+        nn.BatchNorm2d(8),
+        nn.ReLU(),
+        nn.Conv2d(8, 8, 3),
+        nn.BatchNorm2d(8),
+        nn.ReLU(),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(8, 4),
+    ).eval()
+
+
+def train(model, *, epochs, learning_rate=None, mask=None, teacher=None, loss=None):
+    """A few steps of a plain loop that keeps masks, moving ones too."""
+    optimizer = torch.optim.SGD(model.parameters(), lr=learning_rate or 0.01, momentum=0.9)
+    steps, inputs, labels = 4 * epochs, *BATCHES[0]
+    now = None if callable(mask) else mask
+    model.train()
+    for step in range(steps):
+        logits = model(inputs)
+        objective = loss(model, logits, labels) if loss else F.cross_entropy(logits, labels)
+        if teacher is not None:
+            objective = objective + F.mse_loss(logits, teacher(inputs).detach())
+        optimizer.zero_grad()
+        objective.backward()
+        if callable(mask):
+            now = mask(model, step, steps) or now
+        optimizer.step()
+        with torch.no_grad():
+            for name, keep in (now or {}).items():
+                model.get_parameter(name).mul_(keep)
+    return model.eval()
+
+
+generator = torch.Generator().manual_seed(1)
+BATCHES = [(torch.randn(16, 3, 6, 6, generator=generator), torch.randint(0, 4, (16,), generator=generator))] * 3
+TOOLS = SimpleNamespace(
+    seed=0,
+    data=SimpleNamespace(train=BATCHES, sample=BATCHES[0][0]),
+    fresh_model=network,
+    train=train,
+    evaluate=lambda model: float((model(BATCHES[0][0]).argmax(1) == BATCHES[0][1]).float().mean()),
+    latency=lambda model: float(sum(p.numel() for p in model.parameters())),
+)
+
+
+def zeros(model: nn.Module) -> float:
+    weights = [p for p in model.parameters() if p.ndim > 1]
+    return 1 - sum(int(w.count_nonzero()) for w in weights) / sum(w.numel() for w in weights)
+
+
+@pytest.mark.parametrize("criterion", sorted(CRITERIA))
+def test_every_criterion_prunes_its_own_units(criterion):
+    unit = CRITERIA[criterion]().unit
+    granularity = "element" if unit == "weight" else unit
+    choices = Choices(criterion=criterion, granularity=granularity, ratio="uniform", sparsity=0.5, layers=["3"])
+    assert (run(network(), choices, TOOLS)[3].weight == 0).float().mean() == 0.5
+
+
+@pytest.mark.parametrize(
+    "chosen",
+    [
+        {"schedule": "iterative", "options": {"schedule": {"steps": 2, "spacing": "geometric"}}},
+        {"schedule": "gradual", "options": {"schedule": {"every": 1}}},
+        {"schedule": "lottery", "options": {"schedule": {"rounds": 2}}},
+        {"schedule": "rigl", "criterion": "random", "start": "fresh", "ratio": "erk"},
+        {"recovery": "distil", "penalty": "l1"},
+        {"recovery": "none"},
+        {"recovery": "reconstruct"},
+        {"ratio": "sensitivity", "schedule": "iterative"},
+        {"criterion": "snip", "start": "fresh"},
+    ],
+    ids=str,
+)
+def test_schedules_recoveries_and_ratios_reach_the_share(chosen):
+    model = run(network(), Choices(**{"sparsity": 0.5, **chosen}), TOOLS)
+    assert zeros(model) == pytest.approx(0.5, abs=0.01)
+
+
+def test_a_pattern_brings_its_own_share():
+    model = run(network(), Choices(granularity="nm", layers=["3"]), TOOLS)
+    groups = model[3].weight.permute(0, 2, 3, 1).reshape(-1, 4)
+    assert groups.count_nonzero(1).eq(2).all()
+
+
+@pytest.mark.parametrize(
+    "chosen",
+    [
+        {"granularity": "filter"},
+        {"granularity": "filter", "criterion": "apoz", "schedule": "iterative", "ratio": "uniform"},
+        {"granularity": "filter", "ratio": "netadapt", "options": {"ratio": {"first_step": 0.2}}},
+        {"granularity": "channel", "criterion": "feature_map", "layers": ["3"], "ratio": "uniform"},
+    ],
+    ids=str,
+)
+def test_what_falls_whole_is_taken_out(chosen):
+    model = run(network(), Choices(**{"sparsity": 0.5, "shrink": True, **chosen}), TOOLS)
+    assert sum(p.numel() for p in model.parameters()) < sum(p.numel() for p in network().parameters())
+    assert model(BATCHES[0][0]).shape == (16, 4)
+
+
+@pytest.mark.parametrize("quantise", ["codebook", "int8", "qat"])
+def test_quantising_keeps_the_zeros(quantise):
+    model = run(network(), Choices(sparsity=0.5, quantise=quantise), TOOLS)
+    weights = [module.weight for module in model if isinstance(module, (nn.Conv2d, nn.Linear))]
+    assert sum(int((w == 0).sum()) for w in weights) >= 0.5 * sum(w.numel() for w in weights) - 1
+    assert all(len(w.unique()) <= 256 for w in weights)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "reason"),
+    [
+        ({"criterion": "magnitud"}, "Did you mean magnitude"),
+        ({"granularity": "filtr"}, "Did you mean filter"),
+        ({"ratio": "globl"}, "Did you mean global"),
+        ({"schedule": "itrative"}, "Did you mean iterative"),
+        ({"recovery": "distill"}, "Did you mean distil"),
+        ({"penalty": "l3"}, "Known: batch_norm_l1"),
+        ({"options": {"criterio": {}}}, "Did you mean criterion"),
+        ({"options": {"criterion": {"q": 2}}}, "criterion=magnitude does not take the options"),
+        ({"sparsity": 1.0}, "in 0…1 without 1, not 1.0"),
+        ({"sparsity": None}, "sparsity is not set"),
+        ({"criterion": "apoz"}, "scores whole filters and says nothing about single weights"),
+        ({"criterion": "regression", "granularity": "filter"}, "choose granularity=channel"),
+        ({"granularity": "nm"}, "leave ratio and sparsity out"),
+        ({"granularity": "nm", "sparsity": None, "schedule": "iterative"}, "has one sparsity"),
+        ({"granularity": "nm", "sparsity": None, "options": {"granularity": {"n": 5}}}, "5"),
+        ({"schedule": "rigl", "granularity": "filter"}, "moves single weights"),
+        ({"schedule": "gradual", "epochs": 0}, "prunes while it trains"),
+        ({"schedule": "lottery", "recovery": "none"}, "prunes while it trains"),
+        ({"start": "fresh", "recovery": "distil"}, "untrained"),
+        ({"shrink": True}, "leaves holes"),
+    ],
+    ids=str,
+)
+def test_combinations_without_sense_are_refused(chosen, reason):
+    with pytest.raises(ValueError, match=reason):
+        Choices(**{"sparsity": 0.5, **chosen})
