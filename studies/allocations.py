@@ -12,10 +12,11 @@ pruning and after the same fine-tuning.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING
 
+import torch
 from torch import nn
 
 from harness.run.context import WorkerContext
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 HALVINGS = 14  # of the range of a share: finer than one filter in ten thousand
+MOST = 0.99  # that any layer may lose
 NETADAPT_STEP = 0.1  # of the MACs, in every iteration
 
 
@@ -102,17 +104,17 @@ def macs_of(problem: Problem) -> Cost:
     """
     assert problem.shrink is not None and problem.example_inputs is not None  # problem_of gives both
     dense = layer_costs(problem.model, problem.example_inputs)
-    shapes = {name: layer.weight.shape for name, layer in _weights(problem.model).items()}
+    shapes = _shapes(problem.model)
     factors: dict[str, list[str]] = {name: [] for name in dense}
     widths = {name: shape[0] for name, shape in problem.shapes.items()}
     for name, width in widths.items():
         alone = {other: 1 / width if other == name else 0.0 for other in problem.names}
         smaller = problem.shrink(*problem.masked(alone))
-        for other, layer in _weights(smaller).items():
-            shrunk = [now < before for now, before in zip(layer.weight.shape[:2], shapes[other][:2], strict=True)]
+        for other, shape in _shapes(smaller).items():
+            shrunk = [now < before for now, before in zip(shape[:2], shapes[other][:2], strict=True)]
             factors[other] += [name] * sum(shrunk)
 
-    def cost(sparsity: dict[str, float]) -> float:
+    def cost(sparsity: Mapping[str, float]) -> float:
         ratio = problem.ratio({name: sparsity.get(name, 0.0) for name in widths})
         left = {name: ratio.count(name, width) / width for name, width in widths.items()}
         total = 0.0
@@ -123,11 +125,11 @@ def macs_of(problem: Problem) -> Cost:
             total += share * layer.macs
         return total
 
-    return cost  # type: ignore[return-value]
+    return cost
 
 
-def _weights(model: nn.Module) -> dict[str, nn.Module]:
-    return {f"{name}.weight" if name else "weight": layer for name, layer in weight_layers(model).items()}
+def _shapes(model: nn.Module) -> dict[str, torch.Size]:
+    return {f"{name}.weight" if name else "weight": layer.weight.shape for name, layer in weight_layers(model).items()}
 
 
 def allocate(rule: str, problem: Problem, cost: Cost, cell: Cell) -> PerLayer:
@@ -139,9 +141,9 @@ def allocate(rule: str, problem: Problem, cost: Cost, cell: Cell) -> PerLayer:
     share = cell["macs"]
     budget = share * cost(dict.fromkeys(problem.names, 0.0))
     if rule == "uniform":
-        return least(lambda each: problem.ratio(dict.fromkeys(problem.names, each)), cost, budget, most=1.0)
+        return least(lambda each: problem.ratio(dict.fromkeys(problem.names, each)), cost, budget, most=MOST)
     if rule == "erk":
-        return least(lambda each: problem.ratio(erk(problem.shapes, each).sparsity), cost, budget, most=0.99)
+        return least(lambda each: problem.ratio(erk(problem.shapes, each).sparsity), cost, budget, most=MOST)
     if rule == "sensitivity":
         scan = sensitivity_scan(problem)
         return least(
@@ -214,7 +216,7 @@ STUDY = Study(
     name="allocations",
     question="Which layer gives how much?",
     settings={"macs": 0.5, "epochs": 20, "learning_rate_factor": 0.2, "episodes": 200, "short_term": 1},
-    for_task={"mnist_lenet300": {"epochs": 3}},
+    for_task={"mnist_lenet300": {"epochs": 3, "episodes": 100}},
     plan=plan,
     epochs=epochs,
     run_cell=run_cell,

@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING, Any
 
 from pruning.criteria import CRITERIA, Random
 from pruning.granularity import GRANULARITIES
-from pruning.layers import weight_layers, weight_names
+from pruning.layers import weight_layers
 from pruning.mask import Mask
 from pruning.prune import make_mask
 from pruning.ratios import Uniform
 from pruning.recovery import fine_tune
 from pruning.shrink import coupled, prunable_filters
-from studies.comparing import expected_above
+from studies.comparing import difference, mean_of, percent
 from studies.lab import Lab, counted
 from studies.plots import draw, finish, panels, percents
 from studies.study import Cell, Numbers, Plan, Result, Settings, Study
@@ -63,21 +63,13 @@ def plan(lab: Lab, settings: Settings, seeds: Sequence[int]) -> Plan:
 
 def obstacle(lab: Lab, criterion: str, scope: str, batches: Sequence[Any]) -> str | None:
     """Why the criterion cannot choose among such groups here, or None."""
+    unit = CRITERIA[criterion]().unit
+    if unit not in ("weight", scope):
+        return f"it scores each {unit}"
     try:
-        layers = layers_of(lab, scope)
-        names = weight_names(lab.dense, layers)
-        scores = CRITERIA[criterion]().scores(lab.dense, names, batches)
         mask_of(lab, criterion, scope, 0.5, batches, seed=0)
     except ValueError as error:
         return str(error)
-    first = scores[names[0]].shape
-    alone = lab.dense.get_parameter(names[0]).shape
-    if scope == "element" and first != alone:
-        return "it scores units, not single weights"
-    if scope == "filter" and first[0] != alone[0]:
-        return "it scores input channels"
-    if scope == "channel" and (len(first) < 2 or first[1] != alone[1]):
-        return "it scores output units"
     return None
 
 
@@ -115,21 +107,38 @@ def run_cell(lab: Lab, cell: Cell) -> Numbers:
 
 
 def findings(result: Result) -> list[str]:
-    sentences: list[str | None] = []
-    for number, when in (("pruned test", "right after pruning"), ("test", "after fine-tuning")):
-        for scope in result.choices("granularity"):
-            for ratio in sorted(result.choices("ratio", granularity=scope)):
-                sentences += _against_random(result, number, scope, ratio, f"at {ratio:.0%} of {scope}s, {when}")
+    places = [
+        (number, scope, ratio, f"{ratio:.0%} of {scope}s removed, {when}")
+        for number, when in (("pruned test", "not fine-tuned"), ("test", "fine-tuned"))
+        for scope in result.choices("granularity")
+        for ratio in sorted(result.choices("ratio", granularity=scope))
+    ]
+    sentences = (_ranking(result, *place) for place in places)
     return [each for each in sentences if each is not None]
 
 
-def _against_random(result: Result, number: str, scope: str, ratio: float, where: str) -> list[str | None]:
-    def of(name: str) -> dict[int, float]:
-        return result.values(number, granularity=scope, ratio=ratio, criterion=name)
-
-    control = of("random")
-    names = [name for name in result.choices("criterion", granularity=scope, ratio=ratio) if name != "random"]
-    return [expected_above(name, of(name), "random", control, where, result.test_samples) for name in names]
+def _ranking(result: Result, number: str, scope: str, ratio: float, where: str) -> str | None:
+    """All criteria from the best to the worst, and which of them differ from random by more than the margin."""
+    found = {
+        name: values
+        for name in result.choices("criterion", granularity=scope, ratio=ratio)
+        if (values := result.values(number, granularity=scope, ratio=ratio, criterion=name))
+    }
+    if len(found) < 2:
+        return None
+    best = sorted(found, key=lambda name: -mean_of(found[name]))
+    ranking = ", ".join(f"{name} {percent(mean_of(found[name]))}" for name in best)
+    told: dict[str, list[str]] = {"above random": [], "not told apart from it": [], "below it": []}
+    for name in best:
+        against = difference(found[name], found.get("random", {}), result.test_samples)
+        if name != "random" and against is not None:
+            side = (
+                ("above random" if against.mean > 0 else "below it") if against.told_apart else "not told apart from it"
+            )
+            told[side].append(name)
+    verdicts = "; ".join(f"{side}: {', '.join(names) or 'none'}" for side, names in told.items())
+    seeds = max(len(values) for values in found.values())
+    return f"{where} ({seeds} {'seed' if seeds == 1 else 'seeds'}): {ranking}. {verdicts[:1].upper()}{verdicts[1:]}."
 
 
 def plot(result: Result) -> Figure:

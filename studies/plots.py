@@ -16,7 +16,12 @@ if TYPE_CHECKING:
 
     from studies.study import Result
 
-LOOK = {"font.size": 10, "axes.spines.top": False, "axes.spines.right": False, "svg.hashsalt": "openprune"}
+LOOK: dict[Any, Any] = {
+    "font.size": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "svg.hashsalt": "openprune",
+}
 MARKERS = "osD^vPX*<>"
 CLOSE_UP = 3.0  # points of accuracy
 Curve = Mapping[float, Mapping[int, float]]  # x → seed → accuracy in 0…1

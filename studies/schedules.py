@@ -151,9 +151,7 @@ STUDY = Study(
         "learning_rate_factor": 0.2,
         "l1_strength": 1e-5,
     },
-    for_task={
-        "mnist_lenet300": {"ratios": [0.5, 0.7, 0.8, 0.9, 0.95, 0.98], "epochs": 6, "steps": 3, "prepare_epochs": 1}
-    },
+    for_task={"mnist_lenet300": {"ratios": [0.8, 0.9, 0.95, 0.98], "epochs": 3, "steps": 3, "prepare_epochs": 1}},
     plan=plan,
     epochs=epochs,
     run_cell=run_cell,

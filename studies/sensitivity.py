@@ -50,10 +50,11 @@ def run_cell(lab: Lab, cell: Cell) -> Numbers:
         return _judged(lab, PerLayer({name: cell["ratio"] if name == cell["layer"] else 0.0 for name in names}))
     problem = Problem(lab.model(), tuple(names), _mask_at, evaluate=lab.context(0).evaluate)
     scan = sensitivity_scan(problem, cell["scanned"])
-    numbers = {}
+    numbers: dict[str, float] = {}
     for overall in cell["overall"]:
         chosen = choose_threshold(scan, problem.sizes, overall)
-        for rule, ratio in zip(RULES, (chosen, Uniform(overall)), strict=True):
+        both: tuple[Ratio, Ratio] = (chosen, Uniform(overall))
+        for rule, ratio in zip(RULES, both, strict=True):
             numbers |= {f"{rule} {overall:g} {name}": value for name, value in _judged(lab, ratio).items()}
         numbers |= {f"removed from {name} {overall:g}": share for name, share in chosen.sparsity.items()}
     return numbers
