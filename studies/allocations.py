@@ -199,7 +199,7 @@ def findings(result: Result) -> list[str]:
                     )
                 )
     left = ", ".join(f"{rule} {percent(mean(result.values('macs', rule=rule)))}" for rule in rules)
-    return [*(each for each in sentences if each is not None), f"MACs left: {left}."]
+    return [*(each for each in sentences if each is not None), *([f"MACs left: {left}."] if rules else [])]
 
 
 def plot(result: Result) -> Figure:

@@ -64,7 +64,7 @@ def execute(args: argparse.Namespace) -> int:
     )
     _show(outcome.findings, outcome.files)
     if outcome.missing:
-        print(f"{outcome.missing} cells are missing; the same command goes on with them.")
+        print(f"Still to be run: {outcome.missing} of the cells; the same command goes on with them.")
     return 0
 
 
@@ -105,7 +105,7 @@ def with_overrides(study: Study, task: str, overrides: Sequence[str]) -> dict[st
         if kind is float and isinstance(read, int) and not isinstance(read, bool):
             read = float(read)
         if not isinstance(read, kind):
-            raise UsageError(f"--set {text}: {key} is a {kind.__name__}, such as {settings[key]!r}.")
+            raise UsageError(f"--set {text}: {key} takes a value of type {kind.__name__}, such as {settings[key]!r}.")
         settings[key] = read
     return settings
 
@@ -138,7 +138,7 @@ def _taken(folder: Path) -> str:
         try:
             facts: Mapping[str, Any] = json.loads(file.read_text())
             minutes = sum(row["time_s"] for row in facts["cells"]) / 60
-            told.append(f"{minutes:.1f} min for {len(facts['cells'])} cells of {facts['task']}")
+            told.append(f"{facts['task']}: {minutes:.1f} min, cells: {len(facts['cells'])}")
         except (ValueError, KeyError, TypeError):
             told.append(f"{file} is damaged")
     return "; ".join(told) or "not run yet"

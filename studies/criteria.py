@@ -143,10 +143,10 @@ def _ranking(result: Result, number: str, scope: str, ratio: float, where: str) 
 
 def plot(result: Result) -> Figure:
     scopes = result.choices("granularity")
-    titles = [f"{scope}s, {when}" for scope in scopes for when in ("pruned only", "fine-tuned")]
+    shown = [(scope, number) for scope in scopes for number in ("pruned test", "test")]
+    titles = [f"{scope}s, {'fine-tuned' if number == 'test' else 'pruned only'}" for scope, number in shown]
     figure, axes = panels(titles, result, x="groups removed, %", heading=STUDY.question)
-    numbers = [(scope, number) for scope in scopes for number in ("pruned test", "test")]
-    for each, (scope, number) in zip(axes, numbers, strict=True):
+    for each, (scope, number) in zip(axes, shown, strict=False):
         curves = {}
         for name in result.choices("criterion", granularity=scope):
             ratios = sorted(result.choices("ratio", granularity=scope, criterion=name))

@@ -75,7 +75,8 @@ def draw(axes: Axes, curves: Mapping[str, Curve], *, dashed: Sequence[str] = ())
 def finish(figure: Figure, axes: Sequence[Axes]) -> Figure:
     """Legends, once all curves are drawn."""
     for each in axes:
-        each.legend(fontsize=8, frameon=False)
+        if each.get_legend_handles_labels()[0]:
+            each.legend(fontsize=8, frameon=False)
     return figure
 
 

@@ -18,7 +18,7 @@ from pruning.mask import Mask
 from pruning.prune import make_mask
 from pruning.ratios import PerLayer, Problem, Ratio, Uniform
 from pruning.ratios.sensitivity import choose_threshold, sensitivity_scan
-from studies.comparing import mean_of, percent
+from studies.comparing import difference, mean_of, percent
 from studies.lab import Lab, counted
 from studies.plots import draw, finish, panels, percents
 from studies.study import Cell, Numbers, Plan, Result, Settings, Study
@@ -70,12 +70,14 @@ def findings(result: Result) -> list[str]:
         least, most = max(borne, key=borne.__getitem__), min(borne, key=borne.__getitem__)
         sentences.append(f"The most sensitive layer is {most}, the least sensitive {least}.")
     for overall in _overall(result):
-        chosen, equal = (mean_of(result.values(f"{rule} {overall:g} test")) for rule in RULES)
-        above = "above" if chosen > equal else "not above"
-        sentences.append(
-            f"With {overall:.0%} of all weights removed, shares by sensitivity are {above} equal ones: "
-            f"{percent(chosen)} vs {percent(equal)}, without fine-tuning."
-        )
+        found = difference(*(result.values(f"{rule} {overall:g} test") for rule in RULES), result.test_samples)
+        if found is not None:
+            above = ("above" if found.mean > 0 else "below") if found.told_apart else "not told apart from"
+            sentences.append(
+                f"With {overall:.0%} of all weights removed, without fine-tuning, shares by sensitivity are {above} "
+                f"equal ones: {percent(found.mean_a)} vs {percent(found.mean_b)} "
+                f"(difference {100 * found.mean:+.2f} ± {100 * found.margin:.2f} points)."
+            )
     return sentences
 
 
