@@ -145,7 +145,7 @@ def _taken(folder: Path) -> str:
 
 
 def _redraw(study: Study, folder: Path) -> int:
-    from studies.runner import redraw
+    from studies.record import redraw
 
     try:
         findings, files = redraw(study, folder)

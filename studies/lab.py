@@ -101,18 +101,22 @@ class Lab:
         }
 
     def seconds_per_epoch(self, limit_s: float = CALIBRATION_S) -> float:
-        """How long a pass over the training data takes here, from the first seconds of one."""
+        """How long a pass over the training data takes here, from its first seconds and at least three batches.
+
+        The first batch does not count: it takes longer than any other.
+        """
         ticks: list[tuple[float, int]] = []
 
         def tick(samples: int) -> None:
             ticks.append((time.perf_counter(), samples))
-            if ticks[-1][0] - ticks[0][0] > limit_s:
+            if len(ticks) > 3 and ticks[-1][0] - ticks[1][0] > limit_s:
                 raise _EnoughSeen
 
         with suppress(_EnoughSeen):
             replace(self, on_samples=tick).context(0).train(self.model(), epochs=1)
-        samples = sum(count for _, count in ticks[:-1])
-        return (ticks[-1][0] - ticks[0][0]) / max(samples, 1) * len(self.data.train)
+        timed = ticks[1:] if len(ticks) > 2 else ticks
+        samples = sum(count for _, count in timed[:-1])
+        return (timed[-1][0] - timed[0][0]) / max(samples, 1) * len(self.data.train)
 
 
 def largest_weights(model: nn.Module, sparsity: float, within: Mask | None = None) -> Mask:

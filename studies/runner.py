@@ -4,99 +4,27 @@
     <output>/<study>/<task>/result.json    all rows, findings, machine and versions
     <output>/<study>/<task>/plot.svg
 
-A cell's key stands for its parameters, the task with its reference, and the sources that its
-numbers depend on: the study's own file, what all studies do with a task (`lab`), the techniques and
-the training loop. Not for plots and wording: `redraw` makes both anew from the numbers.
+What a key stands for is said in `notebook`, what the result holds in `record`.
 """
 
 from __future__ import annotations
 
 import json
-import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-from harness.entries import REPOSITORY, hash_sources
-from harness.environment import describe_environment
 from harness.progress import progress_bar
-from harness.store import stage_key, write_atomically
 from harness.training.loop import DivergedError
 from studies.lab import Lab
-from studies.plots import to_svg
-from studies.study import Cell, Plan, Result, Row, Settings, Study
+from studies.notebook import DamagedCellError, Notebook
+from studies.record import facts_of, write_result
+from studies.study import Cell, Plan, Row, Settings, Study
 
-SCHEMA = "openprune.study/1"
 OVERHEAD = 0.3  # of an epoch, for the evaluations of a cell
 Say = Callable[[str], None]
-
-
-class DamagedCellError(ValueError):
-    """A cell's file is not what was written."""
-
-
-@dataclass(frozen=True)
-class Notebook:
-    """Where one study on one task keeps its cells.
-
-    Attributes:
-        folder: `<output>/<study>`.
-        basis: what all keys depend on.
-    """
-
-    folder: Path
-    basis: Mapping[str, Any]
-
-    @classmethod
-    def of(cls, study: Study, lab: Lab, output: Path) -> Notebook:
-        harness, studies = REPOSITORY / "harness", REPOSITORY / "studies"
-        sources = [
-            studies / f"{study.name}.py",
-            studies / "lab.py",
-            REPOSITORY / "pruning",
-            harness / "training",
-            harness / "run" / "context.py",
-        ]
-        basis = {
-            "study": study.name,
-            "task": f"{lab.task.name}/{lab.task.version}",
-            "reference": lab.reference_sha256,
-            "sources": hash_sources(sources),
-        }
-        return cls(output / study.name, basis)
-
-    def path(self, cell: Cell) -> Path:
-        return self.folder / "cells" / f"{stage_key({**self.basis, 'cell': cell})}.json"
-
-    def read(self, cell: Cell) -> Row | str | None:
-        """The row of `cell`, or why it failed for good; None where it has not been run.
-
-        Raises:
-            DamagedCellError: there is a file, but it does not hold this cell's result.
-        """
-        path = self.path(cell)
-        if not path.is_file():
-            return None
-        try:
-            read = json.loads(path.read_text())
-            if read["cell"] != json.loads(json.dumps(cell)):
-                raise DamagedCellError("it is of another cell")
-            if "failed" in read:
-                return str(read["failed"])
-            numbers = {str(name): float(value) for name, value in read["numbers"].items()}
-            if not numbers or not all(map(math.isfinite, numbers.values())):
-                raise DamagedCellError("its numbers are not finite")
-            return Row(read["cell"], numbers, float(read["time_s"]))
-        except DamagedCellError:
-            raise
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise DamagedCellError(f"{type(error).__name__}: {error}") from error
-
-    def write(self, cell: Cell, **outcome: Any) -> None:
-        write_atomically(self.path(cell), json.dumps({"cell": cell, **outcome}, indent=1) + "\n")
 
 
 @dataclass(frozen=True)
@@ -159,41 +87,9 @@ def run_study(
         files: list[Path] = []
         found: list[str] = []
         if rows:
-            facts = _facts(study, lab, settings, seeds, plan, failed, rows)
+            facts = facts_of(study, lab, settings, seeds, plan, failed, rows)
             found, files = write_result(study, facts, notebook.folder / lab.task.name)
     return Outcome(done, len(pending) - done, found, files)
-
-
-def write_result(study: Study, facts: Mapping[str, Any], folder: Path) -> tuple[list[str], list[Path]]:
-    """Write `result.json` and `plot.svg` into `folder`; findings and plot are made from the rows in `facts`.
-
-    Returns:
-        The findings, and the two files.
-    """
-    result = Result(
-        facts["task"],
-        facts["reference"]["test"],
-        facts["test_samples"],
-        [Row(row["cell"], row["numbers"], row["time_s"]) for row in facts["cells"]],
-    )
-    findings = study.findings(result)
-    record, picture = folder / "result.json", folder / "plot.svg"
-    write_atomically(record, json.dumps({**facts, "findings": findings}, indent=1, ensure_ascii=False) + "\n")
-    write_atomically(picture, to_svg(study.plot(result)))
-    return findings, [record, picture]
-
-
-def redraw(study: Study, folder: Path) -> tuple[list[str], list[Path]]:
-    """Findings and plot anew, from the numbers of the `result.json` in `folder`.
-
-    Raises:
-        FileNotFoundError: there is none.
-        ValueError: it is of another schema or study.
-    """
-    facts = json.loads((folder / "result.json").read_text())
-    if facts.get("schema") != SCHEMA or facts.get("study") != study.name:
-        raise ValueError(f"{folder / 'result.json'} is no result of the study {study.name} in schema {SCHEMA}.")
-    return write_result(study, facts, folder)
 
 
 def describe(cell: Cell) -> str:
@@ -297,31 +193,3 @@ def _brief(outcome: Row | str) -> str:
         return f"failed: {outcome}"
     numbers = list(outcome.numbers.items())[:6]
     return ", ".join(f"{name} {value:.4g}" for name, value in numbers) + f" in {duration(outcome.time_s)}"
-
-
-def _facts(
-    study: Study,
-    lab: Lab,
-    settings: Settings,
-    seeds: Sequence[int],
-    plan: Plan,
-    failed: Mapping[str, str],
-    rows: Sequence[Row],
-) -> dict[str, Any]:
-    return {
-        "schema": SCHEMA,
-        "study": study.name,
-        "question": study.question,
-        "task": lab.task.name,
-        "task_version": lab.task.version,
-        "reference": {"sha256": lab.reference_sha256, **lab.judge(lab.model())},
-        "test_samples": len(lab.data.test),
-        "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "environment": describe_environment(),
-        "settings": dict(settings),
-        "seeds": list(seeds),
-        "complete": len(rows) + len(failed) == len(plan.cells),
-        "left_out": dict(plan.left_out),
-        "failed": dict(failed),
-        "cells": [{"cell": dict(row.cell), "numbers": dict(row.numbers), "time_s": row.time_s} for row in rows],
-    }

@@ -70,7 +70,8 @@ def findings(result: Result) -> list[str]:
         least, most = max(borne, key=borne.__getitem__), min(borne, key=borne.__getitem__)
         sentences.append(f"The most sensitive layer is {most}, the least sensitive {least}.")
     for overall in _overall(result):
-        found = difference(*(result.values(f"{rule} {overall:g} test") for rule in RULES), result.test_samples)
+        chosen, equal = (result.values(f"{rule} {overall:g} test") for rule in RULES)
+        found = difference(chosen, equal, result.test_samples)
         if found is not None:
             above = ("above" if found.mean > 0 else "below") if found.told_apart else "not told apart from"
             sentences.append(

@@ -7,7 +7,9 @@ from xml.etree import ElementTree
 import pytest
 
 from harness.training.loop import DivergedError
-from studies.runner import SCHEMA, Notebook, duration, redraw, run_study
+from studies.notebook import Notebook
+from studies.record import SCHEMA, redraw
+from studies.runner import duration, run_study
 from studies.study import Plan
 
 CELLS = [{"ratio": ratio, "seed": 0, "epochs": 1} for ratio in (0.5, 0.8, 0.9)]
