@@ -12,7 +12,7 @@ from harness.environment import describe_environment
 from harness.store import write_atomically
 from studies.lab import Lab
 from studies.plots import to_svg
-from studies.study import Plan, Result, Row, Settings, Study
+from studies.study import Numbers, Plan, Result, Row, Settings, Study
 
 SCHEMA = "openprune.study/1"
 
@@ -25,11 +25,13 @@ def facts_of(
     plan: Plan,
     failed: Mapping[str, str],
     rows: Sequence[Row],
+    reference: Numbers,
 ) -> dict[str, Any]:
     """All of `result.json` but the findings.
 
     Args:
         failed: description of a cell → why its training could not be finished.
+        reference: the dense network's accuracies, `validation` and `test`.
     """
     return {
         "schema": SCHEMA,
@@ -37,7 +39,7 @@ def facts_of(
         "question": study.question,
         "task": lab.task.name,
         "task_version": lab.task.version,
-        "reference": {"sha256": lab.reference_sha256, **lab.judge(lab.model())},
+        "reference": {"sha256": lab.reference_sha256, **reference},
         "test_samples": len(lab.data.test),
         "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "environment": describe_environment(),
@@ -64,6 +66,7 @@ def write_result(study: Study, facts: Mapping[str, Any], folder: Path) -> tuple[
     )
     findings = study.findings(result)
     record, picture = folder / "result.json", folder / "plot.svg"
+    facts = {**facts, **_made_before(record, facts)}
     write_atomically(record, json.dumps({**facts, "findings": findings}, indent=1, ensure_ascii=False) + "\n")
     write_atomically(picture, to_svg(study.plot(result)))
     return findings, [record, picture]
@@ -80,3 +83,13 @@ def redraw(study: Study, folder: Path) -> tuple[list[str], list[Path]]:
     if facts.get("schema") != SCHEMA or facts.get("study") != study.name:
         raise ValueError(f"{folder / 'result.json'} is no result of the study {study.name} in schema {SCHEMA}.")
     return write_result(study, facts, folder)
+
+
+def _made_before(record: Path, facts: Mapping[str, Any]) -> dict[str, Any]:
+    """When and where the result at `record` was made, if it holds the same rows; else nothing."""
+    try:
+        earlier = json.loads(record.read_text())
+        same = earlier["cells"] == facts["cells"] and earlier["reference"] == facts["reference"]
+        return {name: earlier[name] for name in ("created", "environment")} if same else {}
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return {}
