@@ -13,7 +13,19 @@ import pytest
 REPOSITORY = Path(__file__).resolve().parent.parent
 PACKAGES = ("pruning", "hw_targets", "harness", "submissions", "studies")
 LONGEST = 300
-HEAVY = ("torch", "onnx", "onnxruntime", "mlflow", "pandas", "numpy", "hydra", "pydantic", "plotly", "rich")
+HEAVY = (
+    "torch",
+    "onnx",
+    "onnxruntime",
+    "mlflow",
+    "pandas",
+    "numpy",
+    "hydra",
+    "pydantic",
+    "plotly",
+    "matplotlib",
+    "rich",
+)
 
 
 def lint_imports(folder: Path) -> subprocess.CompletedProcess[str]:
