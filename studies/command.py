@@ -57,8 +57,10 @@ def execute(args: argparse.Namespace) -> int:
     seeds = chosen or default_seeds(lab.task)
     if args.plan:
         plan = study.plan(lab, settings, seeds)
-        print("\n".join(describe(cell) for cell in plan.cells))
-        print("\n".join(f"Left out: {name}: {why}" for name, why in plan.left_out.items()))
+        for cell in plan.cells:
+            print(describe(cell))
+        for name, why in plan.left_out.items():
+            print(f"Left out: {name}: {why}")
     outcome = run_study(
         study, lab, settings=settings, seeds=seeds, output=args.output, limit=0 if args.plan else args.max
     )
