@@ -97,10 +97,11 @@ def findings(result: Result) -> list[str]:
         pipeline, tests = found
         loss = 100 * (mean_of(tests) - result.reference)
         runs = "1 seed" if len(tests) == 1 else f"{len(tests)} seeds, {percent(min(tests.values()))} the least"
+        tried = len(result.choices("pipeline", compression=compression))
+        why = "the only pipeline tried" if tried == 1 else f"of {tried} pipelines the best on validation data"
         sentences.append(
-            f"At {compression:g}× fewer weights the best pipeline on validation data is {pipeline}: "
-            f"{percent(mean_of(tests))} on the test set ({runs}), {loss:+.2f} points against the dense "
-            f"{percent(result.reference)}."
+            f"At {compression:g}× fewer weights, {pipeline} ({why}): {percent(mean_of(tests))} on the test set "
+            f"({runs}), {loss:+.2f} points against the dense {percent(result.reference)}."
         )
         if loss >= -1e-9:
             whole = max(whole, compression)

@@ -23,7 +23,7 @@ def test_a_study_is_run_listed_and_drawn_anew(tmp_path, capsys):
     planned = capsys.readouterr().out
     assert "pipeline gradual, compression 4, seed 0" in planned and "Still to be run: 1" in planned
     assert main(words) == 0
-    assert "At 4× fewer weights" in capsys.readouterr().out
+    assert "At 4× fewer weights, gradual (the only pipeline tried)" in capsys.readouterr().out
     assert main(["study", "--output", str(tmp_path)]) == 0
     assert "digits_mlp: 0.0 min, cells: 1" in capsys.readouterr().out
     assert main([*words[:6], "--redraw"]) == 0
