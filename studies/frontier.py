@@ -5,6 +5,9 @@ Three pipelines of equal length, all by magnitude with one threshold over all la
 as a teacher (Hinton et al. 2015, arXiv 1503.02531), and iterative with a teacher. At each compression
 the pipeline is chosen on validation data; its test accuracy is what counts.
 
+The pruned networks train on for as long as the settings say, after the training that the dense one had;
+the dense one does not.
+
 Compression is the number of weights of convolutions and linear layers over the number kept, as in
 the paper's tables; indices and bits are not counted.
 """
