@@ -94,7 +94,7 @@ def plot(result: Result) -> Figure:
 STUDY = Study(
     name="lottery",
     question="Do winning tickets need their initial weights?",
-    settings={"ratios": [0.5, 0.8, 0.9, 0.95], "epochs": 60, "rounds": 3, "rewind_steps": 500},
+    settings={"ratios": [0.8, 0.95], "epochs": 40, "rounds": 1, "rewind_steps": 500},
     for_task={
         "mnist_lenet300": {"ratios": [0.8, 0.95, 0.98], "epochs": 3, "rounds": 1, "rewind_steps": 0},
         "digits_mlp": {"epochs": 20, "rounds": 1, "rewind_steps": 0},
