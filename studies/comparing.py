@@ -1,7 +1,8 @@
 """Is it above? Differences over seeds, with their 95 % margin, in words.
 
 With several seeds, two ways are compared seed by seed: the margin of the mean difference is
-Student's t times its standard error. With one seed only the test set's own sampling error is known
+Student's t times its standard error. That is the chance of training, on this one test set: another
+test set would move both ways, mostly together. With one seed only the test set's own sampling error is known
 (that of two shares, as if their samples were independent: for two models that err on the same
 samples it is too wide), and how much the training's chance matters is not.
 """
