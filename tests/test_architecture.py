@@ -11,9 +11,21 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-PACKAGES = ("pruning", "hw_targets", "harness", "submissions")
+PACKAGES = ("pruning", "hw_targets", "harness", "submissions", "studies")
 LONGEST = 300
-HEAVY = ("torch", "onnx", "onnxruntime", "mlflow", "pandas", "numpy", "hydra", "pydantic", "plotly", "rich")
+HEAVY = (
+    "torch",
+    "onnx",
+    "onnxruntime",
+    "mlflow",
+    "pandas",
+    "numpy",
+    "hydra",
+    "pydantic",
+    "plotly",
+    "matplotlib",
+    "rich",
+)
 
 
 def lint_imports(folder: Path) -> subprocess.CompletedProcess[str]:
@@ -37,6 +49,9 @@ def test_imports_point_one_way() -> None:
         ("hw_targets", "harness"),
         ("harness", "pruning"),
         ("harness", "submissions"),
+        ("harness", "studies"),
+        ("submissions", "studies"),
+        ("studies", "submissions"),
     ],
 )
 def test_a_wrong_import_is_caught(tmp_path: Path, importer: str, imported: str) -> None:

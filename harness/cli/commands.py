@@ -32,6 +32,7 @@ COMMANDS: dict[str, Command] = {
     "ui": Command("harness.cli.ui", "open the MLflow mirror of the store"),
     "tasks": Command("harness.cli.tasks", "list the tasks, or show one"),
     "targets": Command("harness.cli.targets", "list the hardware targets and whether they can measure here"),
+    "study": Command("studies.command", "run a study of pruning techniques, or list the studies"),
     "submissions": Command("harness.cli.submissions", "list the entries"),
     "new": Command("harness.cli.new", "start an entry of your own from the template"),
     "data": Command("harness.cli.data", "fetch or list the data sets"),

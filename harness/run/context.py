@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -48,14 +49,27 @@ class WorkerBudget:
 
 
 class WorkerContext:
-    """See `harness.contract.Context`."""
+    """See `harness.contract.Context`.
+
+    Args:
+        on_samples: called before each batch of a training with its size, in place of the bar that
+            each training shows; may raise to end the training.
+    """
 
     def __init__(
-        self, task: Task, data: Dataset, *, config: Mapping[str, Any], seed: int, workdir: Path, limit_s: float
+        self,
+        task: Task,
+        data: Dataset,
+        *,
+        config: Mapping[str, Any],
+        seed: int,
+        workdir: Path,
+        limit_s: float,
+        on_samples: Callable[[int], None] | None = None,
     ) -> None:
         self.config, self.seed, self.workdir, self.recipe = config, seed, workdir, task.recipe
         self.budget = WorkerBudget(limit_s)
-        self._task, self._data = task, data
+        self._task, self._data, self._on_samples = task, data, on_samples
         validation = data.loader("validation", batch_size=EVALUATION_BATCH)
         sample = next(iter(validation))[0][:SAMPLE_SIZE].contiguous()
         self.data = WorkerData(self._train_loader(task.recipe, seed), validation, sample)
@@ -85,7 +99,7 @@ class WorkerContext:
         shuffle = self.seed * 1000 + self._trainings  # each call shuffles anew
         loader = self._train_loader(recipe, shuffle)
         self._trainings += 1
-        with progress_bar("Training", epochs * loader.sample_count, unit="samples") as advance:
+        with self._progress(epochs * loader.sample_count) as advance:
 
             def count(samples: int) -> None:
                 self.budget.count(samples)
@@ -102,6 +116,11 @@ class WorkerContext:
                 if teacher is not None:
                     teacher.cpu()
         return model
+
+    def _progress(self, samples: int) -> AbstractContextManager[Callable[[int], None]]:
+        if self._on_samples is not None:
+            return nullcontext(self._on_samples)
+        return progress_bar("Training", samples, unit="samples")
 
     def evaluate(self, model: nn.Module) -> float:
         return top1_accuracy(model, self.data.validation)

@@ -1,0 +1,24 @@
+"""Questions about pruning, answered by running the techniques on real tasks: one file a study.
+
+A study is a question, a list of independent cells (one training or search each, named by plain
+parameters), a plot, and findings. The findings are sentences computed from the numbers; what was
+expected and did not come is said as plainly as what did.
+
+Thresholds, ratios and pipelines are chosen on validation data. What is reported is the accuracy on
+the full test set.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+# Name → what it shows. The module `studies.<name>` holds the study, as `STUDY`.
+STUDIES: Mapping[str, str] = {
+    "schedules": "accuracy against ratio: pruned only, pruned and fine-tuned, iteratively; with L1 and with L2",
+    "sensitivity": "how much of each layer can fall before the accuracy does",
+    "criteria": "all criteria that apply, at equal ratios, before and after fine-tuning; random is the control",
+    "granularities": "what regularity costs: single weights, rows, blocks, channels … at equal ratios",
+    "lottery": "winning tickets against the same mask with new weights, and against a random mask",
+    "allocations": "how to share out the ratio: uniform, by sensitivity, AMC, NetAdapt; at half the MACs",
+    "frontier": "how many weights can go at no loss, beside published figures",
+}

@@ -1,0 +1,166 @@
+"""`openprune study`: list the studies, or run one."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.cli.complete import completes_with, task_names
+from harness.names import UnknownNameError, UsageError
+from studies import STUDIES
+
+if TYPE_CHECKING:
+    from harness.tasks.task import Task
+    from studies.study import Study
+
+DEFAULT_TASK = "mnist_lenet300"
+DEFAULT_OUTPUT = Path("results") / "studies"
+SEVERAL_SEEDS_BELOW_MACS = 1_000_000  # where training is cheap, three seeds; elsewhere one
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", nargs="?", help="the study; without one, they are listed")
+    task = parser.add_argument("--task", default=DEFAULT_TASK, metavar="NAME", help=f"default: {DEFAULT_TASK}")
+    completes_with(task, task_names)
+    parser.add_argument("--seeds", metavar="0,1,2", help="default: 0,1,2 on small tasks, 0 on others")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of the study; repeatable"
+    )
+    parser.add_argument("--output", type=Path, default=DEFAULT_OUTPUT, metavar="DIR", help=f"default: {DEFAULT_OUTPUT}")
+    parser.add_argument("--threads", type=int, metavar="N", help="threads of the training; default: torch's choice")
+    parser.add_argument("--max", type=int, metavar="N", help="run no more than N cells now")
+    other = parser.add_mutually_exclusive_group()
+    other.add_argument("--plan", action="store_true", help="only say what would be run, and how long it would take")
+    other.add_argument("--redraw", action="store_true", help="findings and plot anew from result.json; nothing is run")
+
+
+def execute(args: argparse.Namespace) -> int:
+    if args.name is None:
+        return _list(args.output)
+    study = find_study(args.name)
+    if args.redraw:
+        return _redraw(study, args.output / study.name / args.task)
+    from studies.lab import Lab
+    from studies.runner import describe, run_study
+
+    settings, chosen = with_overrides(study, args.task, args.set), _seeds(args.seeds)
+    if args.max is not None and args.max < 0:
+        raise UsageError(f"--max is a number of cells, 0 or more, not {args.max}.")
+    if args.threads is not None:
+        import torch
+
+        torch.set_num_threads(max(args.threads, 1))
+    lab = Lab.open(args.task)
+    seeds = chosen or default_seeds(lab.task)
+    if args.plan:
+        plan = study.plan(lab, settings, seeds)
+        for cell in plan.cells:
+            print(describe(cell))
+        for name, why in plan.left_out.items():
+            print(f"Left out: {name}: {why}")
+    outcome = run_study(
+        study, lab, settings=settings, seeds=seeds, output=args.output, limit=0 if args.plan else args.max
+    )
+    _show(outcome.findings, outcome.files)
+    if outcome.missing:
+        print(f"Still to be run: {outcome.missing} of the cells; the same command goes on with them.")
+    return 0
+
+
+def find_study(name: str) -> Study:
+    """The study called `name`.
+
+    Raises:
+        UnknownNameError: there is none; the message names the nearest.
+    """
+    from importlib import import_module
+
+    if name not in STUDIES:
+        raise UnknownNameError("study", name, STUDIES)
+    study: Study = import_module(f"studies.{name}").STUDY
+    return study
+
+
+def with_overrides(study: Study, task: str, overrides: Sequence[str]) -> dict[str, Any]:
+    """The study's settings for `task`, with `KEY=VALUE` put in; values are YAML, of the default's kind.
+
+    Raises:
+        UsageError: an override without "=", of an unknown key, or of another kind than the default.
+    """
+    import yaml
+
+    settings = study.settings_for(task)
+    for text in overrides:
+        key, equals, value = text.partition("=")
+        if not equals:
+            raise UsageError(f"{text!r} is no setting; write --set KEY=VALUE.")
+        if key not in settings:
+            raise UnknownNameError(f"setting of {study.name}", key, settings)
+        try:
+            read = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise UsageError(f"--set {text}: the value is not YAML ({error}).") from error
+        kind = type(settings[key])
+        if kind is float and isinstance(read, int) and not isinstance(read, bool):
+            read = float(read)
+        if not isinstance(read, kind):
+            raise UsageError(f"--set {text}: {key} takes a value of type {kind.__name__}, such as {settings[key]!r}.")
+        settings[key] = read
+    return settings
+
+
+def default_seeds(task: Task) -> list[int]:
+    """Three where training is cheap, else one, so that only the test set's own error is known."""
+    return [0, 1, 2] if task.macs < SEVERAL_SEEDS_BELOW_MACS else [0]
+
+
+def _seeds(text: str | None) -> list[int]:
+    try:
+        return [int(seed) for seed in text.split(",")] if text else []
+    except ValueError:
+        raise UsageError(f"--seeds takes whole numbers, such as 0,1,2; not {text!r}.") from None
+
+
+def _list(output: Path) -> int:
+    from harness.cli.output import make_table, show_table
+
+    rows = [(name, shows, _taken(output / name)) for name, shows in STUDIES.items()]
+    show_table(make_table(("study", "what it shows", "time it took"), rows))
+    print(f"openprune study NAME [--task {DEFAULT_TASK}] runs one; with --plan it only says how long that takes.")
+    return 0
+
+
+def _taken(folder: Path) -> str:
+    """From the results in `folder`: how long they took and on which task."""
+    told = []
+    for file in sorted(folder.glob("*/result.json")):
+        try:
+            facts: Mapping[str, Any] = json.loads(file.read_text())
+            minutes = sum(row["time_s"] for row in facts["cells"]) / 60
+            told.append(f"{facts['task']}: {minutes:.1f} min, cells: {len(facts['cells'])}")
+        except (ValueError, KeyError, TypeError):
+            told.append(f"{file} is damaged")
+    return "; ".join(told) or "not run yet"
+
+
+def _redraw(study: Study, folder: Path) -> int:
+    from studies.record import redraw
+
+    try:
+        findings, files = redraw(study, folder)
+    except FileNotFoundError as error:
+        raise UsageError(f"There is no {folder / 'result.json'} yet: run the study first.") from error
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    _show(findings, files)
+    return 0
+
+
+def _show(findings: Sequence[str], files: Sequence[Path]) -> None:
+    for sentence in findings:
+        print(f"- {sentence}")
+    for file in files:
+        print(file)

@@ -1,0 +1,142 @@
+"""What does regularity cost? All granularities at equal ratios (Mao et al. 2017, arXiv 1705.08922).
+
+Weights that fall in larger pieces are easier to skip and harder to spare. Each granularity removes
+the same share of the same layers, by magnitude and with equal shares a layer, once and then after
+the same fine-tuning. The first convolution and the last linear layer stay dense, since not every
+granularity can cut them. Patterns that fix their own ratio take part where it is one of those asked.
+
+Whole filters are masked, not taken out, and biases and batch norms of removed filters stay: what is
+compared is the choice of weights. Nothing is chosen in this study; all points are test accuracy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
+from pruning.granularity import GRANULARITIES, Granularity, Pattern
+from pruning.layers import weight_layers, weight_names
+from pruning.mask import Mask
+from pruning.prune import make_mask
+from pruning.ratios import Uniform
+from pruning.recovery import fine_tune
+from studies.comparing import expected_above
+from studies.lab import Lab, counted
+from studies.plots import draw, finish, panels, percents
+from studies.study import Cell, Numbers, Plan, Result, Settings, Study
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from torch import nn
+
+TOLERANCE = 0.02  # how far a granularity may be from the ratio asked for
+
+
+def plan(lab: Lab, settings: Settings, seeds: Sequence[int]) -> Plan:
+    applicable: list[tuple[str, float]] = []
+    left_out: dict[str, str] = {}
+    for name in GRANULARITIES:
+        if name == "heads":
+            left_out[name] = "attention heads fall across four layers at once, see pruning.shrink.head_mask"
+            continue
+        for ratio in settings["ratios"]:
+            try:
+                found = mask_of(lab.dense, name, ratio).sparsity
+            except ValueError as error:
+                left_out[name] = str(error)
+                break
+            if abs(found - ratio) <= TOLERANCE:
+                applicable.append((name, ratio))
+            else:
+                left_out[f"{name} at {ratio:.0%}"] = f"its groups or its pattern remove {found:.1%} instead"
+    shared = {name: settings[name] for name in ("epochs", "learning_rate_factor")}
+    return Plan(
+        [{"granularity": name, "ratio": ratio, "seed": seed, **shared} for seed in seeds for name, ratio in applicable],
+        left_out,
+    )
+
+
+def mask_of(model: nn.Module, name: str, ratio: float) -> Mask:
+    """The mask of granularity `name` at `ratio`, or at the ratio that its pattern fixes.
+
+    Raises:
+        ValueError: it cannot cut the layers of this model.
+    """
+    groups = with_ratio(name, ratio)
+    pattern = isinstance(groups, Pattern)
+    inner = weight_names(model, skip_first_conv=True, skip_last_linear=len(weight_layers(model)) > 1)
+    return make_mask(
+        model,
+        criterion="magnitude",
+        granularity=groups,
+        ratio=None if pattern else Uniform(ratio, keep_at_least=1),
+        layers=[each.removesuffix(".weight") for each in inner],
+    )
+
+
+def with_ratio(name: str, ratio: float) -> Granularity | Pattern:
+    """The granularity with its defaults; a pattern that has a ratio among its fields gets this one."""
+    make: Any = GRANULARITIES[name]
+    groups = make()
+    if not isinstance(groups, Pattern):
+        return groups
+    own = {field.name for field in fields(make)}
+    if "sparsity" in own:
+        groups = make(sparsity=ratio)
+    elif {"n", "m"} <= own:
+        groups = make(n=round((1 - ratio) * groups.m))  # type: ignore[attr-defined]
+    return groups
+
+
+def run_cell(lab: Lab, cell: Cell) -> Numbers:
+    """Accuracy right after pruning (`pruned test`), and after fine-tuning."""
+    model, context = lab.model(), lab.context(cell["seed"])
+    mask = mask_of(model, cell["granularity"], cell["ratio"])
+    pruned = lab.judge(mask.apply_(model))
+    rate = cell["learning_rate_factor"] * context.recipe.learning_rate
+    model = fine_tune(model, mask, train=context.train, epochs=cell["epochs"], learning_rate=rate)
+    return {**lab.judge(model), **{f"pruned {part}": value for part, value in pruned.items()}, **counted(mask)}
+
+
+def findings(result: Result) -> list[str]:
+    sentences = []
+    for ratio in sorted(result.choices("ratio")):
+        for name in result.choices("granularity", ratio=ratio):
+            if name != "element":
+                sentences.append(
+                    expected_above(
+                        "element",
+                        result.values("test", granularity="element", ratio=ratio),
+                        name,
+                        result.values("test", granularity=name, ratio=ratio),
+                        f"at {ratio:.0%} after fine-tuning",
+                        result.test_samples,
+                    )
+                )
+    return [each for each in sentences if each is not None]
+
+
+def plot(result: Result) -> Figure:
+    titles = ["after fine-tuning", "after fine-tuning, close up", "pruned only"]
+    figure, axes = panels(titles, result, x="weights removed, %", heading=STUDY.question, close_up=[1])
+    for each, number in zip(axes, ("test", "test", "pruned test"), strict=True):
+        curves = {}
+        for name in result.choices("granularity"):
+            ratios = sorted(result.choices("ratio", granularity=name))
+            curves[name] = percents(ratios, [result.values(number, granularity=name, ratio=ratio) for ratio in ratios])
+        draw(each, curves)
+    return finish(figure, axes)
+
+
+STUDY = Study(
+    name="granularities",
+    question="What does regularity cost?",
+    settings={"ratios": [0.5, 0.556, 0.75, 0.9], "epochs": 10, "learning_rate_factor": 0.2},
+    for_task={"mnist_lenet300": {"ratios": [0.5, 0.75, 0.9], "epochs": 1}},
+    plan=plan,
+    epochs=lambda cell: float(cell["epochs"]),
+    run_cell=run_cell,
+    findings=findings,
+    plot=plot,
+)

@@ -1,0 +1,95 @@
+"""What the studies' figures share: curves over seeds, colours, and a file that is the same each time."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from io import StringIO
+from itertools import cycle
+from typing import TYPE_CHECKING, Any
+
+from harness.report.chart import GREY, PALETTE
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from studies.study import Result
+
+LOOK: dict[Any, Any] = {
+    "font.size": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "svg.hashsalt": "openprune",
+}
+MARKERS = "osD^vPX*<>"
+CLOSE_UP = 3.0  # points of accuracy
+Curve = Mapping[float, Mapping[int, float]]  # x → seed → accuracy in 0…1
+
+
+def panels(
+    titles: Sequence[str], result: Result, *, x: str, heading: str, close_up: Sequence[int] = ()
+) -> tuple[Figure, list[Axes]]:
+    """An empty figure with one panel a title, side by side; the dense network is a grey line in each.
+
+    Args:
+        close_up: numbers of the panels that show only the last few points below the dense network.
+    """
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    with mpl.rc_context(LOOK):
+        figure = Figure(figsize=(5.2 * max(len(titles), 1) + 1.2, 4.4), layout="constrained")
+        figure.suptitle(f"{heading} ({result.task})", fontsize=12)
+        row = figure.subplots(1, max(len(titles), 1), squeeze=False)[0]
+    for axes, title in zip(row, titles, strict=False):
+        axes.set_title(title, fontsize=10)
+        axes.set_xlabel(x)
+        axes.axhline(100 * result.reference, color=GREY, linestyle=":", linewidth=1.5, label="dense")
+        axes.grid(color="#dddddd", linewidth=0.6)
+    for number in close_up:
+        row[number].set_ylim(100 * result.reference - CLOSE_UP, 100 * result.reference + CLOSE_UP / 10)
+    row[0].set_ylabel("test accuracy, %")
+    return figure, list(row)
+
+
+def draw(axes: Axes, curves: Mapping[str, Curve], *, dashed: Sequence[str] = ()) -> None:
+    """A line a curve, through the means over seeds; bars are standard deviations over seeds, if there are several."""
+    for (label, curve), colour, marker in zip(curves.items(), cycle(PALETTE), cycle(MARKERS), strict=False):
+        points = {x: list(of_seed.values()) for x, of_seed in sorted(curve.items()) if of_seed}
+        if points:
+            axes.errorbar(
+                list(points),
+                [100 * statistics.fmean(values) for values in points.values()],
+                yerr=[100 * statistics.stdev(values) if len(values) > 1 else 0.0 for values in points.values()],
+                label=label,
+                color=colour,
+                marker=marker,
+                markersize=5,
+                capsize=3,
+                linewidth=1.6,
+                linestyle="--" if label in dashed else "-",
+            )
+
+
+def finish(figure: Figure, axes: Sequence[Axes]) -> Figure:
+    """Legends, once all curves are drawn."""
+    for each in axes:
+        if each.get_legend_handles_labels()[0]:
+            each.legend(fontsize=8, frameon=False)
+    return figure
+
+
+def percents(ratios: Sequence[Any], values: Sequence[Mapping[int, float]]) -> dict[float, Mapping[int, float]]:
+    """A curve over ratios, in per cent."""
+    return {100 * float(ratio): of_seed for ratio, of_seed in zip(ratios, values, strict=True)}
+
+
+def to_svg(figure: Figure) -> str:
+    """The figure as SVG text: equal figures, equal text."""
+    import matplotlib as mpl
+
+    out = StringIO()
+    with mpl.rc_context(LOOK):
+        figure.savefig(out, format="svg", metadata={"Date": None})
+    return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"

@@ -1,0 +1,95 @@
+"""What a study leaves: `result.json` with all numbers and what they were made with, and `plot.svg`."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from harness.environment import describe_environment
+from harness.store import write_atomically
+from studies.lab import Lab
+from studies.plots import to_svg
+from studies.study import Numbers, Plan, Result, Row, Settings, Study
+
+SCHEMA = "openprune.study/1"
+
+
+def facts_of(
+    study: Study,
+    lab: Lab,
+    settings: Settings,
+    seeds: Sequence[int],
+    plan: Plan,
+    failed: Mapping[str, str],
+    rows: Sequence[Row],
+    reference: Numbers,
+) -> dict[str, Any]:
+    """All of `result.json` but the findings.
+
+    Args:
+        failed: description of a cell → why its training could not be finished.
+        reference: the dense network's accuracies, `validation` and `test`.
+    """
+    return {
+        "schema": SCHEMA,
+        "study": study.name,
+        "question": study.question,
+        "task": lab.task.name,
+        "task_version": lab.task.version,
+        "reference": {"sha256": lab.reference_sha256, **reference},
+        "test_samples": len(lab.data.test),
+        "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "environment": describe_environment(),
+        "settings": dict(settings),
+        "seeds": list(seeds),
+        "complete": len(rows) + len(failed) == len(plan.cells),
+        "left_out": dict(plan.left_out),
+        "failed": dict(failed),
+        "cells": [{"cell": dict(row.cell), "numbers": dict(row.numbers), "time_s": row.time_s} for row in rows],
+    }
+
+
+def write_result(study: Study, facts: Mapping[str, Any], folder: Path) -> tuple[list[str], list[Path]]:
+    """Write `result.json` and `plot.svg` into `folder`; findings and plot are made from the rows in `facts`.
+
+    Returns:
+        The findings, and the two files.
+    """
+    result = Result(
+        facts["task"],
+        facts["reference"]["test"],
+        facts["test_samples"],
+        [Row(row["cell"], row["numbers"], row["time_s"]) for row in facts["cells"]],
+    )
+    findings = study.findings(result)
+    record, picture = folder / "result.json", folder / "plot.svg"
+    facts = {**facts, **_made_before(record, facts)}
+    write_atomically(record, json.dumps({**facts, "findings": findings}, indent=1, ensure_ascii=False) + "\n")
+    write_atomically(picture, to_svg(study.plot(result)))
+    return findings, [record, picture]
+
+
+def redraw(study: Study, folder: Path) -> tuple[list[str], list[Path]]:
+    """Findings and plot anew, from the numbers of the `result.json` in `folder`.
+
+    Raises:
+        FileNotFoundError: there is none.
+        ValueError: it is of another schema or study.
+    """
+    facts = json.loads((folder / "result.json").read_text())
+    if facts.get("schema") != SCHEMA or facts.get("study") != study.name:
+        raise ValueError(f"{folder / 'result.json'} is no result of the study {study.name} in schema {SCHEMA}.")
+    return write_result(study, facts, folder)
+
+
+def _made_before(record: Path, facts: Mapping[str, Any]) -> dict[str, Any]:
+    """When and where the result at `record` was made, if it holds the same rows; else nothing."""
+    try:
+        earlier = json.loads(record.read_text())
+        same = earlier["cells"] == facts["cells"] and earlier["reference"] == facts["reference"]
+        return {name: earlier[name] for name in ("created", "environment")} if same else {}
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return {}

@@ -1,0 +1,64 @@
+"""`openprune study`, as it is typed."""
+
+import pytest
+
+from harness.cli.main import main
+from harness.names import UnknownNameError, UsageError
+from harness.tasks import load_task
+from studies import STUDIES
+from studies.command import default_seeds, find_study, with_overrides
+
+
+def test_the_list_names_each_study_and_what_it_took(tmp_path, capsys):
+    assert main(["study", "--output", str(tmp_path)]) == 0
+    out = capsys.readouterr().out
+    assert all(name in out and shows in out for name, shows in STUDIES.items())
+    assert out.count("not run yet") == len(STUDIES)
+
+
+def test_a_study_is_run_listed_and_drawn_anew(tmp_path, capsys):
+    words = ["study", "frontier", "--task", "digits_mlp", "--output", str(tmp_path), "--seeds", "0"]
+    words += ["--set", "epochs=1", "--set", "compressions=[4]", "--set", "pipelines=[gradual]"]
+    assert main([*words, "--plan"]) == 0
+    planned = capsys.readouterr().out
+    assert "pipeline gradual, compression 4, seed 0" in planned and "Still to be run: 1" in planned
+    assert main(words) == 0
+    assert "At 4× fewer weights, gradual (the only pipeline tried)" in capsys.readouterr().out
+    assert main(["study", "--output", str(tmp_path)]) == 0
+    assert "digits_mlp: 0.0 min, cells: 1" in capsys.readouterr().out
+    assert main([*words[:6], "--redraw"]) == 0
+    assert "plot.svg" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["study", "lotery"], "Did you mean lottery"),
+        (["study", "lottery", "--set", "epoch=3"], "Did you mean epochs?"),
+        (["study", "lottery", "--set", "epochs"], "write --set KEY=VALUE"),
+        (["study", "lottery", "--set", "epochs=many"], "epochs takes a value of type int"),
+        (["study", "lottery", "--set", "epochs=[1"], "not YAML"),
+        (["study", "lottery", "--seeds", "one"], "whole numbers"),
+        (["study", "lottery", "--max", "-1"], "0 or more"),
+        (["study", "lottery", "--redraw", "--output", "nowhere"], "run the study first"),
+        (["study", "lottery", "--task", "mnist_lenet301"], "Did you mean mnist_lenet300"),
+    ],
+)
+def test_wrong_usage_is_answered_with_what_to_write(words, said, capsys):
+    assert main(words) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_settings_are_of_the_kind_of_their_defaults():
+    study = find_study("frontier")
+    assert with_overrides(study, "digits_mlp", ["learning_rate_factor=1"])["learning_rate_factor"] == 1.0
+    assert study.settings_for("mnist_lenet300")["epochs"] != study.settings_for("cifar10_resnet20")["epochs"]
+    with pytest.raises(UsageError, match="type int, such as"):
+        with_overrides(study, "digits_mlp", ["epochs=1.5"])
+    with pytest.raises(UnknownNameError, match="frontier"):
+        find_study("fronteer")
+
+
+def test_small_tasks_have_three_seeds_and_large_ones_one():
+    assert default_seeds(load_task("mnist_lenet300")) == [0, 1, 2]
+    assert default_seeds(load_task("cifar10_resnet20")) == [0]
