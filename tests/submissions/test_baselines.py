@@ -37,7 +37,7 @@ ON_DIGITS = {
     "int8": ({}, {"bytes": 0.4}),
     "iterative_magnitude": ({"steps": 2, "epochs": 1}, {"nonzero": 0.081}),
     "layer_folding": ({"epochs_folding": 1, "epochs": 0}, {"layers": 2}),
-    "load_balanced": ({"steps": 1, "epochs": 1}, {"nonzero": 0.101}),
+    "load_balanced": ({"steps": 1, "epochs": 1}, {"nonzero": 0.151}),
     "lottery_ticket": ({"rounds": 1, "epochs": 1, "control": "shuffled"}, {"nonzero": 0.201}),
     "magnitude": ({"epochs": 1}, {"nonzero": 0.281}),
     "netadapt": ({"latency_removed": 0.5, "step": 0.2, "epochs": 0, "multiple_of": 25}, SHRUNK),
