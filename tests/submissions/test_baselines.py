@@ -47,7 +47,7 @@ ON_DIGITS = {
     "relevance": ({"steps": 1}, SHRUNK),
     "rigl": ({"epochs": 1, "every": 10}, {"nonzero": 0.101}),
     "sensitivity": ({"epochs": 0}, {"nonzero": 0.151}),
-    "snip": ({"epochs": 1}, {"nonzero": 0.101}),
+    "snip": ({"epochs": 1}, {"nonzero": 0.201}),
     "taylor": ({"steps": 1}, SHRUNK),
     "template": ({}, {"nonzero": 0.501}),
 }
