@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from harness.contract import Context, ParameterError
+from pruning.layers import weight_layers
 from pruning.recovery import Regularised
 from pruning.shrink import fold, linearise, with_prelu
 from pruning.shrink.folding import linearity_penalty
@@ -17,6 +18,11 @@ class Entry:
             softened = with_prelu(model)  # a PReLU of slope 0 in place of each ReLU: the same network
         except ValueError as error:
             raise ParameterError(f"{error} Tasks where it works: digits_mlp, mnist_lenet300.") from error
+        if len(weight_layers(fold(linearise(softened, tolerance=1.0)))) == len(weight_layers(model)):
+            raise ParameterError(
+                "Even without any activation no two layers of this network could merge: see pruning/shrink/folding.py. "
+                "Tasks where it works: digits_mlp, mnist_lenet300."
+            )
         count = sum(isinstance(module, nn.PReLU) for module in softened.modules())
         if not 1 <= config["activations"] <= count:
             raise ParameterError(f"activations must be 1 to {count}: the network has no more.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from harness.contract import Context
+from harness.contract import Context, ParameterError
 from pruning.criteria import OptimalBrainDamage
 from pruning.mask import Mask
 from pruning.prune import make_mask
@@ -15,6 +15,8 @@ from pruning.schedules import iterative
 class Entry:
     def compress(self, model: nn.Module, context: Context) -> nn.Module:
         config = context.config
+        if config["estimate"] == "gauss_newton" and not context.data.sample.is_floating_point():
+            raise ParameterError("Layers see a sample's tokens one by one here: choose estimate=hutchinson.")
         saliency = OptimalBrainDamage(
             estimate=config["estimate"], probes=config["probes"], seed=context.seed, max_batches=config["batches"]
         )

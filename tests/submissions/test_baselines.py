@@ -11,6 +11,7 @@ import torch
 import yaml
 from torch import nn
 
+from harness.contract import ParameterError
 from harness.entries import load_entry, submission_names
 from harness.models import build_model
 from harness.references import reference_file
@@ -174,6 +175,18 @@ def test_heads_are_taken_out_of_a_transformer(compress):
     assert sum(widths) == 2 * 12 / 2 and min(widths) >= 3
     assert small(ids).shape == (4, 2)
     assert context.trainings[0]["epochs"] == context.config["epochs"]
+
+
+def test_layer_folding_refuses_a_network_in_which_nothing_can_merge(compress):
+    padded = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(), nn.Conv2d(4, 4, 3, padding=1), nn.Flatten())
+    for model in (padded, build_model("resnet20", seed=0)):  # the second calls F.relu
+        with pytest.raises(ParameterError, match="digits_mlp"):
+            compress("layer_folding", model)
+
+
+def test_optimal_brain_damage_refuses_to_tell_tokens_apart(compress):
+    with pytest.raises(ParameterError, match="estimate=hutchinson"):
+        compress("optimal_brain_damage", nn.Embedding(20, 4), torch.ones(4, 7, dtype=torch.int64))
 
 
 @pytest.mark.parametrize("name", ENTRIES)
