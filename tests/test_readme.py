@@ -1,10 +1,11 @@
-"""What the README says of the tasks is what their files say."""
+"""What the README says of tasks, techniques and entries is what their files say."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
 
+from harness.entries import submission_names
 from harness.formatting import value_of
 from harness.tasks import load_task, task_names
 
@@ -21,3 +22,34 @@ def test_the_task_tables_are_true():
         assert target == f"{task.quality_target:.2%}".replace("%", " %"), name
         assert parameters == value_of("parameters", task.parameters), name
         assert macs == value_of("macs_dense", task.macs), name
+
+
+# What the techniques stand on: no paper's idea of its own.
+SUPPORT = {
+    "criteria": {"batches", "behind", "contributions", "gradients", "layout"},
+    "granularity": {"pooling"},
+    "ratios": {"allocations", "cost", "counting", "per_layer", "problem"},
+    "shrink": {"compare", "follow", "operators", "scores", "stream", "surgery", "trace"},
+    "quantise": {"grid", "storage"},
+}
+
+
+def test_the_table_of_techniques_names_every_file_and_every_entry():
+    section = README.read_text().split("\n## Techniques\n")[1].split("\n## ")[0]
+    links = re.findall(r"\]\(((?:pruning|submissions)/[^)]+)\)", section)
+    assert all((README.parent / link).exists() for link in links)
+    files = {
+        f"pruning/{file.parent.name}/{file.name}"
+        for file in (README.parent / "pruning").glob("*/*.py")
+        if file.stem not in {"__init__", *SUPPORT.get(file.parent.name, ())}
+    }
+    assert {link for link in links if link.startswith("pruning/")} == files
+    assert {link.split("/")[1] for link in links if link.startswith("submissions/")} == set(submission_names()) - {
+        "dense"
+    }
+
+
+def test_a_paper_in_the_table_is_the_one_its_file_is_from():
+    for file, papers in re.findall(r"\]\((pruning/[^)]+)\) \| ([^|]+) \|", README.read_text()):
+        source = (README.parent / file).read_text()
+        assert all(number in source for number in re.findall(r"abs/([\d.]+)\)", papers)), file

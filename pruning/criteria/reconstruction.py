@@ -98,10 +98,10 @@ def _moments(
     wanted: list[torch.Tensor] = []
 
     def see(module: Layer, args: Any, output: torch.Tensor) -> None:
-        seen.append(patches(module, args[0]).flatten(2).cpu())
+        seen.append(patches(module, args[0]).flatten(2).cpu().clone())  # in-place operators may change the rest
 
     def want(module: Layer, args: Any, output: torch.Tensor) -> None:
-        wanted.append(by_position(module, output).cpu())
+        wanted.append(by_position(module, output).cpu().clone())
 
     moments, matches = torch.zeros(()), torch.zeros(())
     with (

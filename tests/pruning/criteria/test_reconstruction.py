@@ -54,6 +54,20 @@ def test_is_the_least_squares_solution():
     assert torch.equal(model[0].bias, dense[0].bias)
 
 
+def test_a_relu_in_place_makes_no_difference():
+    """It overwrites what the layer gave; the target is what it gave before."""
+    torch.manual_seed(0)
+    inputs = torch.randn(40, 6)
+    plain = nn.Sequential(nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 3), nn.ReLU())
+    in_place = copy.deepcopy(plain)
+    in_place[1], in_place[3] = nn.ReLU(inplace=True), nn.ReLU(inplace=True)
+    mask = Mask({f"{layer}.weight": without_channels(plain[layer].weight, [2]) for layer in (0, 2)})
+    for model in (plain, in_place):
+        reconstruct(model, copy.deepcopy(model), mask, [(inputs, torch.zeros(40))])
+    for layer in (0, 2):
+        assert torch.equal(plain[layer].weight, in_place[layer].weight)
+
+
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.floats(0, 1))
 def test_never_increases_the_error_of_a_layer_and_keeps_the_mask(seed, density):

@@ -1,0 +1,34 @@
+"""Weights are pruned while the network trains, along a cubic curve (Zhu & Gupta 2017, arXiv 1710.01878)."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from harness.contract import Context, ParameterError
+from pruning.mask import Mask
+from pruning.prune import make_mask
+from pruning.ratios import Uniform
+from pruning.schedules import gradual
+
+
+class Entry:
+    def compress(self, model: nn.Module, context: Context) -> nn.Module:
+        config = context.config
+        if config["epochs"] < 1:
+            raise ParameterError("Gradual pruning happens while the network trains: epochs must be 1 or more.")
+
+        def mask_at(model: nn.Module, sparsity: float, within: Mask | None) -> Mask:
+            ratio = Uniform(sparsity)
+            return make_mask(model, criterion="magnitude", granularity="element", ratio=ratio, within=within)
+
+        pruned, _ = gradual(
+            model,
+            mask_at,
+            sparsity=config["sparsity"],
+            train=context.train,
+            epochs=config["epochs"],
+            learning_rate=config["learning_rate_factor"] * context.recipe.learning_rate,
+            every=config["every"],
+            end=config["end"],
+        )
+        return pruned

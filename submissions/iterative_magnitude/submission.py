@@ -1,0 +1,32 @@
+"""The smallest weights are pruned in steps, with retraining after each (Han et al. 2015, arXiv 1506.02626)."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from harness.contract import Context
+from pruning.mask import Mask
+from pruning.prune import make_mask
+from pruning.ratios import Global
+from pruning.schedules import iterative
+from pruning.schedules.dead_neurons import remove_dead_neurons
+
+
+class Entry:
+    def compress(self, model: nn.Module, context: Context) -> nn.Module:
+        config = context.config
+
+        def mask_at(model: nn.Module, sparsity: float, within: Mask | None) -> Mask:
+            return make_mask(model, criterion="magnitude", granularity="element", ratio=Global(sparsity), within=within)
+
+        pruned, mask = iterative(
+            model,
+            mask_at,
+            sparsity=config["sparsity"],
+            steps=config["steps"],
+            train=context.train,
+            epochs=config["epochs"],
+            learning_rate=config["learning_rate_factor"] * context.recipe.learning_rate,
+        )
+        # A unit without inputs or without readers changes nothing: what is left of its weights goes too.
+        return remove_dead_neurons(pruned, mask, context.data.sample[:2]).apply_(pruned)

@@ -1,0 +1,31 @@
+"""Every processing element gets as many weights as the others (ESE: Han et al. 2017, arXiv 1612.00694)."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from harness.contract import Context
+from pruning.granularity import LoadBalanced
+from pruning.mask import Mask
+from pruning.prune import make_mask
+from pruning.schedules import iterative
+
+
+class Entry:
+    def compress(self, model: nn.Module, context: Context) -> nn.Module:
+        config = context.config
+
+        def mask_at(model: nn.Module, sparsity: float, within: Mask | None) -> Mask:
+            balanced = LoadBalanced(sparsity, config["pe_count"])
+            return make_mask(model, criterion="magnitude", granularity=balanced, within=within)
+
+        pruned, _ = iterative(
+            model,
+            mask_at,
+            sparsity=config["sparsity"],
+            steps=config["steps"],
+            train=context.train,
+            epochs=config["epochs"],
+            learning_rate=config["learning_rate_factor"] * context.recipe.learning_rate,
+        )
+        return pruned

@@ -1,0 +1,44 @@
+"""A sparse subnetwork, trained alone from its initial weights (Frankle & Carbin 2019, arXiv 1803.03635)."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from torch import nn
+
+from harness.contract import Context, ParameterError
+from pruning.mask import Mask
+from pruning.prune import make_mask
+from pruning.ratios import Global
+from pruning.schedules.lottery import find_ticket
+
+CONTROLS = ("none", "reinitialised", "shuffled")
+
+
+class Entry:
+    def compress(self, model: nn.Module, context: Context) -> nn.Module:
+        config = context.config
+        control, epochs = config["control"], config["epochs"]
+        if control not in CONTROLS or epochs < 1:
+            raise ParameterError(f"control is one of {', '.join(CONTROLS)}, and epochs 1 or more: see config.yaml.")
+        rate = config["learning_rate_factor"] * context.recipe.learning_rate
+
+        def mask_at(model: nn.Module, sparsity: float, within: Mask | None) -> Mask:
+            return make_mask(model, criterion="magnitude", granularity="element", ratio=Global(sparsity), within=within)
+
+        ticket = find_ticket(
+            model,
+            mask_at,
+            sparsity=config["sparsity"],
+            train=context.train,
+            epochs=epochs,
+            learning_rate=rate,
+            initial=partial(context.fresh_model, context.seed),
+            rounds=config["rounds"],
+            rewind_steps=config["rewind_steps"],
+        )
+        if control == "reinitialised":  # the same mask, other initial weights
+            ticket = ticket.reinitialised(partial(context.fresh_model, context.seed + 1))
+        if control == "shuffled":  # the same weights, and as many kept in each layer, at random places
+            ticket = ticket.shuffled(context.seed)
+        return context.train(ticket.load_(model), epochs=epochs, learning_rate=rate, mask=ticket.mask)

@@ -1,0 +1,24 @@
+"""Of every four neighbouring inputs two weights stay: 2:4 sparsity (Mishra et al. 2021, arXiv 2104.08378)."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from harness.contract import Context, ParameterError
+from pruning.granularity import NM
+from pruning.layers import weight_layers
+from pruning.prune import make_mask
+from pruning.recovery import fine_tune
+
+
+class Entry:
+    def compress(self, model: nn.Module, context: Context) -> nn.Module:
+        config = context.config
+        n, m = config["n"], config["m"]
+        # Layers whose inputs do not come in runs of m stay dense: mostly the first one, of 3 input channels.
+        layers = [name for name, layer in weight_layers(model).items() if layer.weight.shape[1] % m == 0]
+        if not layers:
+            raise ParameterError(f"No layer's number of inputs is a multiple of {m}. Try another m, such as 4.")
+        mask = make_mask(model, criterion="magnitude", granularity=NM(n, m), layers=layers)
+        peak = config["learning_rate_factor"] * context.recipe.learning_rate
+        return fine_tune(model, mask, train=context.train, epochs=config["epochs"], learning_rate=peak)
