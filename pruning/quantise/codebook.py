@@ -70,7 +70,7 @@ class SharedWeight(nn.Module):
         self.register_buffer("codes", codes)
 
     def forward(self, codebook: torch.Tensor) -> torch.Tensor:
-        table = torch.cat([codebook.new_zeros(1), codebook]) if self.has_zero else codebook
+        table = F.pad(codebook, (1, 0)) if self.has_zero else codebook
         return table.index_select(0, self.codes.flatten().long()).reshape(self.codes.shape)
 
 

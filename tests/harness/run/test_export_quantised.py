@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 import torch
 from torch import nn
@@ -115,3 +116,12 @@ def test_quantised_activations_pass_a_quantise_dequantise_pair(model, images, tm
     assert kinds.count("QuantizeLinear") == 3 and kinds.count("DequantizeLinear") == 6
     for layer in trace(exported, images.numpy()):
         assert len(np.unique(layer.inputs)) <= 256 and layer.scale is not None
+
+
+def test_a_runtime_looks_codes_up_once_when_it_loads_the_model(model, images, tmp_path):
+    exported = delivered(share_weights(model, 4), images, tmp_path)
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath, options.log_severity_level = str(tmp_path / "folded.onnx"), 3
+    onnxruntime.InferenceSession(exported.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    assert "Gather" in {node.op_type for node in exported.graph.node}
+    assert "Gather" not in {node.op_type for node in onnx.load(tmp_path / "folded.onnx").graph.node}
