@@ -22,6 +22,7 @@ T = TypeVar("T")
 RECOVERIES = ("none", "fine_tune", "distil", "reconstruct")
 QUANTISERS = ("none", "codebook", "int8", "qat")
 KINDS = ("criterion", "granularity", "ratio", "schedule", "quantise")
+WITHIN_LAYERS = ("feature_map", "regression")
 SHRINKABLE = ("filter", "channel", "heads")
 TRAINING = ("gradual", "rigl", "lottery")  # they prune while they train
 
@@ -89,6 +90,11 @@ class Choices:
             raise ValueError(
                 f"criterion={self.criterion} scores whole {criterion.unit}s and says nothing about single weights or "
                 f"other groups of them; choose granularity={criterion.unit}, or another criterion."
+            )
+        if self.criterion in WITHIN_LAYERS and self.ratio in (None, "global"):
+            raise ValueError(
+                f"Scores by criterion={self.criterion} compare within a layer only, so one threshold over all layers "
+                "says nothing; choose ratio=uniform, or an allocation."
             )
         self._check_share(isinstance(groups, Pattern))
         self._check_schedule()

@@ -108,6 +108,8 @@ class _Run:
             )
         except TypeError as error:
             raise ValueError(f"schedule={choices.schedule} does not take the options {options}: {error}") from error
+        if choices.recovery == "reconstruct" and not choices.epochs:  # else it comes before each training
+            model = reconstruct(model, self.dense, mask, self.batches)
         if choices.shrink:
             model = (shrink_heads if choices.granularity == "heads" else shrink)(model, mask, self.inputs)
         return self.quantised(model, None if choices.shrink else mask)

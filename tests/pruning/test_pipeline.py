@@ -139,6 +139,7 @@ def test_quantising_keeps_the_zeros(quantise):
         ({"sparsity": None}, "sparsity is not set"),
         ({"criterion": "apoz"}, "scores whole filters and says nothing about single weights"),
         ({"criterion": "regression", "granularity": "filter"}, "choose granularity=channel"),
+        ({"criterion": "feature_map", "granularity": "channel"}, "compare within a layer only"),
         ({"granularity": "nm"}, "leave ratio and sparsity out"),
         ({"granularity": "nm", "sparsity": None, "schedule": "iterative"}, "has one sparsity"),
         ({"granularity": "nm", "sparsity": None, "options": {"granularity": {"n": 5}}}, "5"),
@@ -153,3 +154,12 @@ def test_quantising_keeps_the_zeros(quantise):
 def test_combinations_without_sense_are_refused(chosen, reason):
     with pytest.raises(ValueError, match=reason):
         Choices(**{"sparsity": 0.5, **chosen})
+
+
+def test_reconstruction_needs_no_training():
+    chosen = {"granularity": "channel", "ratio": "uniform", "sparsity": 0.5, "layers": ["3"], "epochs": 0}
+    plain = run(network(), Choices(recovery="none", **chosen), TOOLS)
+    solved = run(network(), Choices(recovery="reconstruct", **chosen), TOOLS)
+    inputs, target = BATCHES[0][0], network()[:4](BATCHES[0][0])
+    error = [float((model[:4](inputs) - target).square().sum().detach()) for model in (solved, plain)]
+    assert error[0] < error[1] and zeros(solved) == zeros(plain)
