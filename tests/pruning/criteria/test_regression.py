@@ -21,12 +21,14 @@ def scores(model, data, criterion=Regression):
 
 def best_subset(columns, weight, count):
     """By trying all: the channels that explain the output best, each with a coefficient of its own."""
-    terms = (columns[:, :, None] * weight.T[None]).permute(0, 2, 1).flatten(0, 1)  # [samples · c_o, c_i]
+    terms = (columns[:, :, None] * weight.T[None]).permute(0, 2, 1).flatten(0, 1).double()  # [samples · c_o, c_i]
     target = terms.sum(1)
 
     def error(chosen):
         kept = terms[:, chosen]
-        return float(((kept @ torch.linalg.lstsq(kept, target[:, None]).solution)[:, 0] - target).norm())
+        miss = (kept @ torch.linalg.lstsq(kept, target[:, None]).solution)[:, 0] - target
+        # A channel and its repetition span the same: rounding must not decide, the stronger one does.
+        return round(float(miss.norm()), 6), -float(kept.norm())
 
     return set(min(combinations(range(columns.shape[1]), count), key=error))
 
