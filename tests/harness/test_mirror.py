@@ -24,7 +24,7 @@ def no_server(monkeypatch):
 
 @pytest.fixture(scope="module")
 def records(make_record):
-    kept = ["work/m/mlperf_log_summary.txt", "work/m/gone.txt", "../outside.txt"]
+    kept = ["measure/m/mlperf_log_summary.txt", "measure/m/gone.txt", "../outside.txt"]
     wide = {f"option{n}": n for n in range(150)} | {"long": "x" * 9000}
     return [
         make_record(artifacts=kept, parameters=wide, repeat=1),
@@ -39,12 +39,12 @@ def store(records, tmp_path_factory):
     """A store with odd characters in its name, mirrored once."""
     base = tmp_path_factory.mktemp("mirror")
     root = base / "a store, année"
-    (root / "work" / "m").mkdir(parents=True)
-    (root / "work" / "m" / "mlperf_log_summary.txt").write_text("Result is : VALID")
+    (root / "measure" / "m").mkdir(parents=True)
+    (root / "measure" / "m" / "mlperf_log_summary.txt").write_text("Result is : VALID")
     (base / "outside.txt").write_text("secret")
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        assert mirror(records, root) == Mirrored(4, 0, ("work/m/gone.txt", "../outside.txt"))
+        assert mirror(records, root) == Mirrored(4, 0, ("measure/m/gone.txt", "../outside.txt"))
     return root
 
 
@@ -86,10 +86,10 @@ def test_files_are_kept_beside_the_record_but_none_from_outside_the_store(store,
     run = next(run for run in runs if run.data.tags.get(RECORD_TAG) == records[0].id)
     assert {item.path for item in client.list_artifacts(run.info.run_id)} == {"record.json", "report.html", "files"}
     folder = Path(client.download_artifacts(run.info.run_id, ""))
-    assert (folder / "files/work/m/mlperf_log_summary.txt").read_text() == "Result is : VALID"
+    assert (folder / "files/measure/m/mlperf_log_summary.txt").read_text() == "Result is : VALID"
     assert from_json((folder / "record.json").read_text(encoding="utf-8")) == records[0]
     assert not list(folder.rglob("outside.txt"))
-    assert run.data.tags["openprune.missing_artifacts"] == "work/m/gone.txt, ../outside.txt"
+    assert run.data.tags["openprune.missing_artifacts"] == "measure/m/gone.txt, ../outside.txt"
 
 
 def test_mirroring_twice_adds_nothing(store, records):
