@@ -27,6 +27,11 @@ def weight_layers(model: nn.Module) -> dict[str, Layer]:
     return layers
 
 
+def parameter_name(layer: str, own: str = "weight") -> str:
+    """The name of a layer's own parameter in the model: `layer1.0.conv1`, "bias" → `layer1.0.conv1.bias`."""
+    return f"{layer}.{own}" if layer else own
+
+
 def weight_names(
     model: nn.Module,
     layers: Sequence[str] | None = None,
@@ -52,7 +57,7 @@ def weight_names(
     convolutions = [name for name, module in known.items() if isinstance(module, CONVOLUTIONS)]
     linears = [name for name, module in known.items() if isinstance(module, nn.Linear)]
     skipped = set(convolutions[:1] if skip_first_conv else []) | set(linears[-1:] if skip_last_linear else [])
-    names = [f"{name}.weight" if name else "weight" for name in known if name in chosen and name not in skipped]
+    names = [parameter_name(name) for name in known if name in chosen and name not in skipped]
     if not names:
         raise ValueError("No convolution or linear layer is left to prune.")
     return names

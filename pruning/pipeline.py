@@ -31,7 +31,16 @@ from pruning.quantise import quantise_aware, share_weights, to_int8
 from pruning.ratios import ALLOCATIONS, PerLayer, Problem, Ratio
 from pruning.recovery import fine_tune
 from pruning.schedules import SCHEDULES
-from pruning.shrink import coupled, from_channels, head_mask, hidden_layers, prunable_filters, shrink, shrink_heads
+from pruning.shrink import (
+    Trace,
+    coupled,
+    from_channels,
+    head_mask,
+    hidden_layers,
+    prunable_filters,
+    shrink,
+    shrink_heads,
+)
 
 CODEBOOK_BITS = {"conv": 8, "linear": 5}  # Deep Compression (Han et al. 2016, arXiv 1510.00149)
 
@@ -111,7 +120,8 @@ class _Run:
         if choices.recovery == "reconstruct" and not choices.epochs:  # else it comes before each training
             model = reconstruct(model, self.dense, mask, self.batches)
         if choices.shrink:
-            model = (shrink_heads if choices.granularity == "heads" else shrink)(model, mask, self.inputs)
+            heads = choices.granularity == "heads"
+            model = shrink_heads(model, mask, self.inputs) if heads else shrink(model, mask, self.trace)
         return self.quantised(model, None if choices.shrink else mask)
 
     @cached_property
@@ -120,13 +130,18 @@ class _Run:
         return list(islice(self.tools.data.train, self.choices.batches))
 
     @cached_property
+    def trace(self) -> Trace:
+        """How the channels hang together, followed once: weights change, the structure does not."""
+        return Trace(self.model, self.inputs)
+
+    @cached_property
     def layers(self) -> Sequence[str] | None:
         """The layers to prune; None for all."""
         choices = self.choices
         if choices.layers == "hidden":
             return hidden_layers(self.model)
         if choices.layers is None and choices.shrink and choices.granularity == "filter":
-            return prunable_filters(self.model, self.inputs)
+            return prunable_filters(self.model, self.trace)
         return choices.layers
 
     def mask_at(self, model: nn.Module, sparsity: float, within: Mask | None) -> Mask:
@@ -151,8 +166,8 @@ class _Run:
         if not self.choices.shrink:
             return mask
         if self.choices.granularity == "channel":
-            mask = from_channels(model, mask, self.inputs)
-        return coupled(model, mask, self.inputs)
+            mask = from_channels(model, mask, self.trace)
+        return coupled(model, mask, self.trace)
 
     def ratio(self, sparsity: float) -> Ratio:
         if self.choices.ratio not in ALLOCATIONS:
@@ -182,7 +197,7 @@ class _Run:
             evaluate=self.tools.evaluate,
             train=self.short_training if options.pop("fine_tune", False) else None,
             example_inputs=self.inputs[:1],
-            shrink=(lambda model, mask: shrink(model, mask, self.inputs)) if choices.shrink else None,
+            shrink=(lambda model, mask: shrink(model, mask, self.trace)) if choices.shrink else None,
             latency=self.tools.latency if options.pop("by_latency", False) else None,
             **rounding,
         )

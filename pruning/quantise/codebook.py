@@ -18,6 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from pruning.layers import parameter_name
 from pruning.mask import Mask
 from pruning.quantise.storage import Bits, bits_per_layer, layer_of, store
 
@@ -44,7 +45,7 @@ def share_weights(model: nn.Module, bits: Bits, mask: Mask | None = None) -> nn.
     for name, width in widths.items():
         layer = layer_of(shared, name)
         weight = layer.weight.detach()
-        parameter = f"{name}.weight" if name else "weight"
+        parameter = parameter_name(name)
         if mask is None:
             kept = weight != 0
         else:

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from pruning.layers import CONVOLUTIONS, LAYERS, weight_layers
+from pruning.layers import CONVOLUTIONS, LAYERS, parameter_name, weight_layers
 from pruning.observing import hooked, inference
 from pruning.ratios.problem import Problem
 
@@ -56,7 +56,7 @@ def layer_costs(model: nn.Module, example_inputs: torch.Tensor) -> dict[str, Lay
         example_inputs: `[n, …]`, one batch as the model takes it (images, or int64 token ids).
     """
     found: dict[str, LayerCost] = {}
-    names = {id(layer.weight): f"{name}.weight" if name else "weight" for name, layer in weight_layers(model).items()}
+    names = {id(layer.weight): parameter_name(name) for name, layer in weight_layers(model).items()}
     samples = len(example_inputs)
 
     def note(layer: Any, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:

@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from pruning.layers import weight_layers, weight_names
+from pruning.layers import parameter_name, weight_layers, weight_names
 
 Loss = Callable[[nn.Module, torch.Tensor, torch.Tensor], torch.Tensor]
 Penalty = Callable[[nn.Module], torch.Tensor]
@@ -95,7 +95,7 @@ class GroupLasso:
             raise ValueError(f"There are no groups named {self.groups!r}. Known: channel, filter.")
 
     def __call__(self, model: nn.Module) -> torch.Tensor:
-        modules = {f"{name}.weight" if name else "weight": module for name, module in weight_layers(model).items()}
+        modules = {parameter_name(name): module for name, module in weight_layers(model).items()}
         return _sum(self._norms(name, modules[name]) for name in weight_names(model, self.layers))
 
     def _norms(self, name: str, module: nn.Module) -> torch.Tensor:

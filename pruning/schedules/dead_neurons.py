@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from pruning.layers import weight_layers
+from pruning.layers import parameter_name, weight_layers
 from pruning.mask import Mask
 from pruning.shrink.stream import Stream
 from pruning.shrink.trace import Trace
@@ -79,7 +79,7 @@ def _layers(model: nn.Module, example_inputs: torch.Tensor) -> list[_Layer]:
         stream = trace.stream(name)
         if stream.obstacle is None and stream.producers == [name]:
             own, readers = _attached(model, stream, len(module.weight))
-            layer = _Layer(_parameter(name, "weight"), len(module.weight), own, readers)
+            layer = _Layer(parameter_name(name), len(module.weight), own, readers)
             if single.issuperset({layer.weight, *own, *readers}):
                 layers.append(layer)
     return layers
@@ -102,12 +102,8 @@ def _attached(model: nn.Module, stream: Stream, width: int) -> tuple[Attached, A
         module = model.get_submodule(name)
         for parameter, _ in module.named_parameters(recurse=False) if not isinstance(module, nn.PReLU) else ():
             if parameter == "bias" or name in stream.followers:
-                own[_parameter(name, parameter)] = of_units(columns)
-    return own, {_parameter(name, "weight"): of_units(columns) for name, columns in stream.readers.items()}
-
-
-def _parameter(layer: str, own: str) -> str:
-    return f"{layer}.{own}" if layer else own
+                own[parameter_name(name, parameter)] = of_units(columns)
+    return own, {parameter_name(name): of_units(columns) for name, columns in stream.readers.items()}
 
 
 def _dead(layer: _Layer, keep: dict[str, torch.Tensor], nonzero: dict[str, torch.Tensor]) -> torch.Tensor:

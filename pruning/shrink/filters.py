@@ -24,7 +24,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from pruning.layers import weight_layers
+from pruning.layers import parameter_name, weight_layers
 from pruning.mask import Mask
 from pruning.names import nearest
 from pruning.shrink.compare import outputs_of, require_same
@@ -116,7 +116,7 @@ def _falling(model: nn.Module, trace: Trace, mask: Mask, layers: Sequence[str] |
     for name, units in removed.items():
         stream = trace.stream(name)
         if name in stream.producers and id(stream) not in falling:
-            width = model.get_parameter(_parameter(name, "weight")).shape[0]
+            width = model.get_parameter(parameter_name(name)).shape[0]
             _check(name, units, width, stream, removed)
             falling[id(stream)] = _Falling(stream, units, width, _silent(model, stream, units))
     for name, units in removed.items():
@@ -136,7 +136,7 @@ def _removed_units(model: nn.Module, mask: Mask, layers: Sequence[str] | None) -
     for name in known if layers is None else layers:
         if name not in known:
             raise ValueError(f"The model has no convolution or linear layer named {name!r}. {nearest(name, known)}")
-        parameter = _parameter(name, "weight")
+        parameter = parameter_name(name)
         if parameter in mask:
             units = torch.nonzero(~mask[parameter].flatten(1).any(1)).flatten().tolist()
             if units:
@@ -176,7 +176,7 @@ def _silent(model: nn.Module, stream: Stream, units: list[int]) -> dict[str, lis
             continue  # zero whatever its slope
         for own, _ in module.named_parameters(recurse=False):
             if own == "bias" or name not in stream.producers:
-                silent[_parameter(name, own)] = columns_of(units, columns)
+                silent[parameter_name(name, own)] = columns_of(units, columns)
     return silent
 
 
@@ -196,7 +196,3 @@ def _take_out(model: nn.Module, falling: _Falling) -> None:
         keep_outputs(model.get_submodule(name), complement(columns_of(units, columns), width * columns))
     for name, columns in stream.readers.items():
         keep_inputs(model.get_submodule(name), complement(columns_of(units, columns), width * columns))
-
-
-def _parameter(layer: str, own: str) -> str:
-    return f"{layer}.{own}" if layer else own
