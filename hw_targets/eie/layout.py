@@ -1,0 +1,135 @@
+"""Where a matrix lies in the machine: which element has how much of which column, in which line."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from hw_targets.eie.config import EieConfig
+from hw_targets.formats.interleaved import count_entries
+
+
+@dataclass(frozen=True)
+class RowBatch:
+    """Rows whose sums fit in the destination registers at once.
+
+    Attributes:
+        entries: uint16 `[columns, N]`, stored for each column on each element, padding included.
+        work: cycles that they take: an empty column still takes one. The same shape and type.
+        first_line, last_line: int32 `[columns, N]`, lines of the weight memory that hold them; −2 and
+            −1 where there are none.
+        column_entries, column_lines: int64 `[columns]`, of all elements together.
+    """
+
+    entries: np.ndarray
+    work: np.ndarray
+    first_line: np.ndarray
+    last_line: np.ndarray
+    column_entries: np.ndarray
+    column_lines: np.ndarray
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A matrix `[rows, columns]` over N elements.
+
+    Attributes:
+        batches: one after the other, `registers` rows of each element in each; all activations are
+            broadcast again for each (section IV: activation vectors longer than 4K on 64 elements).
+        nonzero: weights that are not zero.
+    """
+
+    rows: int
+    columns: int
+    batches: tuple[RowBatch, ...]
+    nonzero: int
+
+    @property
+    def entries_of_elements(self) -> np.ndarray:
+        """Entries that each element stores, int64 `[N]`."""
+        return np.sum([batch.entries.sum(0, dtype=np.int64) for batch in self.batches], axis=0)
+
+    @property
+    def entries(self) -> int:
+        """Entries on all elements."""
+        return int(self.entries_of_elements.sum())
+
+    @property
+    def padding_fraction(self) -> float:
+        """Share of the entries that only bridge a long run of zeros."""
+        return 1 - self.nonzero / self.entries if self.entries else 0.0
+
+    def bits(self, config: EieConfig) -> int:
+        """Size of entries and pointers, in bits."""
+        pointers = len(self.batches) * config.pe_count * (self.columns + 1)
+        return self.entries * config.entry_bits + pointers * config.pointer_bits
+
+    def too_large(self, config: EieConfig) -> str | None:
+        """Which memory of an element does not hold its part, and what would; None where all fits."""
+        pointers = len(self.batches) * (self.columns + 1) * config.pointer_bits // 8
+        if pointers > config.pointer_sram_bytes:
+            return (
+                f"needs {pointers} bytes of column pointers on every element, which has "
+                f"{config.pointer_sram_bytes} (pointer_sram_bytes); more elements do not help, each has all columns"
+            )
+        fullest = int(self.entries_of_elements.max())
+        if fullest > config.entries_per_pe:
+            return (
+                f"puts {fullest} entries on its fullest element, which holds {config.entries_per_pe}; "
+                f"{-(-self.entries // config.entries_per_pe)} elements could hold it, there are {config.pe_count}"
+            )
+        return None
+
+
+def reload_bits(layouts: Sequence[Layout], names: Sequence[str], config: EieConfig) -> list[int]:
+    """Bits of each layer that come from DRAM for every sample: none if all layers are on chip together.
+
+    Otherwise all are reloaded, layer by layer and piece by piece: what one sample leaves behind is
+    not what the next begins with.
+
+    Raises:
+        ValueError: they do not fit, and `config.overflow` is `refuse`; names the first that does not.
+    """
+    for layout, name in zip(layouts, names, strict=True):
+        reason = layout.too_large(config)
+        if reason and config.overflow == "refuse":
+            raise ValueError(f"{name} {reason}. overflow=reload fetches it from DRAM for every sample.")
+    entries = np.sum([layout.entries_of_elements for layout in layouts], axis=0).max()
+    pointers = sum(len(layout.batches) * (layout.columns + 1) for layout in layouts) * config.pointer_bits / 8
+    if entries <= config.entries_per_pe and pointers <= config.pointer_sram_bytes:
+        return [0] * len(layouts)
+    if config.overflow == "refuse":
+        raise ValueError(
+            f"{', '.join(names)} together put {entries} entries and {pointers:.0f} bytes of pointers on an element, "
+            f"which holds {config.entries_per_pe} and {config.pointer_sram_bytes}; about "
+            f"{-(-int(entries) * config.pe_count // config.entries_per_pe)} elements would hold the entries. "
+            "overflow=reload fetches them from DRAM for every sample."
+        )
+    return [layout.bits(config) for layout in layouts]
+
+
+def lay_out(matrix: np.ndarray, config: EieConfig) -> Layout:
+    """Deal `matrix` `[rows, columns]`, of codes or weights, out to the elements.
+
+    Raises:
+        ValueError: it is no matrix, or empty.
+    """
+    if matrix.ndim != 2 or matrix.size == 0:
+        raise ValueError(f"EIE multiplies by a matrix [out, in]; this weight has shape {list(matrix.shape)}.")
+    height = config.registers * config.pe_count
+    batches = tuple(_row_batch(matrix[row : row + height], config) for row in range(0, len(matrix), height))
+    return Layout(*matrix.shape, batches, int(np.count_nonzero(matrix)))
+
+
+def _row_batch(matrix: np.ndarray, config: EieConfig) -> RowBatch:
+    entries = count_entries(matrix, config.pe_count, config.index_bits)
+    end = np.cumsum(entries, axis=0, dtype=np.int64)
+    begin = end - entries
+    first = np.where(entries > 0, begin // config.entries_per_line, -2).astype(np.int32)
+    last = np.where(entries > 0, (end - 1) // config.entries_per_line, -1).astype(np.int32)
+    lines = np.where(entries > 0, last - first + 1, 0).sum(1, dtype=np.int64)
+    smallest = np.uint8 if entries.max(initial=0) < 256 else np.uint16
+    work = np.maximum(entries, 1).astype(smallest)
+    return RowBatch(entries, work, first, last, entries.sum(1, dtype=np.int64), lines)
