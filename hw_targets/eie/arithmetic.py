@@ -1,41 +1,48 @@
-"""What EIE computes, to the bit: integer products, summed exactly.
+"""What the processing elements compute, entry by entry and to the bit.
 
-Weights and activations are whole numbers of at most 16 bits, held in float64, which adds their products
-without rounding (see `fixed_point`). So a matrix product of any library gives the machine's sums, in
-whatever order it adds.
+An element adds up relative indexes to know its row, looks the code up, multiplies by the activation that
+was broadcast, and adds to the row's register. Registers are as wide as they need to be here: products of
+16-bit numbers are summed exactly, and rounded once, at write-back.
 """
 
 from __future__ import annotations
 
+import numba
 import numpy as np
 
-from hw_targets.eie.codebook import CodedWeight
-from hw_targets.eie.fixed_point import EXACT_TERMS, FixedPoint
-
-BLOCK = 512
+from hw_targets.formats.interleaved import Interleaved
 
 
-def multiply(weight: CodedWeight, codes: np.ndarray, format: FixedPoint) -> tuple[np.ndarray, int]:
-    """Exact sums `[batch, out]` of a matrix `[out, in]` and vectors of codes `[batch, in]`, and their fraction bits.
+def multiply(batches: tuple[Interleaved, ...], table: np.ndarray, vectors: np.ndarray) -> np.ndarray:
+    """Exact sums of a matrix of codes and vectors of fixed-point activations: int64 `[vectors, rows]`.
 
-    Raises:
-        ValueError: there are too many terms for a float64 to sum exactly.
+    Args:
+        batches: the matrix, batches of rows one below the other.
+        table: int32, what each code means.
+        vectors: whole numbers `[vectors, columns]`.
     """
-    check_terms(codes.shape[-1])
-    used = np.flatnonzero(codes.any(0))
-    table, sums = weight.table.astype(np.float64), np.empty((len(codes), len(weight.codes)))
-    active = np.ascontiguousarray(codes[:, used])
-    for rows in range(0, len(weight.codes), BLOCK):  # decoded a block at a time: float64 is wide
-        block = slice(rows, rows + BLOCK)
-        sums[:, block] = active @ table[weight.codes[block, used]].T
-    return sums, weight.format.fraction + format.fraction
+    activations = vectors.astype(np.int64)
+    sums = np.zeros((len(vectors), sum(batch.shape[0] for batch in batches)), np.int64)
+    row = 0
+    for batch in batches:
+        part = sums[:, row : row + batch.shape[0]]
+        _multiply(batch.values, batch.zeros, batch.pointers, batch.starts, table.astype(np.int64), activations, part)
+        row += batch.shape[0]
+    return sums
 
 
-def check_terms(terms: int) -> None:
-    """Refuse sums that a float64 might round.
-
-    Raises:
-        ValueError: there are too many terms.
-    """
-    if terms > EXACT_TERMS:
-        raise ValueError(f"Sums of {terms} products could be rounded; at most {EXACT_TERMS} are exact.")
+@numba.njit(parallel=True, cache=True)
+def _multiply(codes, zeros, pointers, starts, table, activations, sums):  # type: ignore[no-untyped-def]
+    pe_count = len(pointers)
+    for vector in numba.prange(len(activations)):
+        registers = np.zeros(sums.shape[1] + pe_count, np.int64)
+        active = np.flatnonzero(activations[vector])
+        for pe in range(pe_count):
+            start, pointer = starts[pe], pointers[pe]
+            for column in active:
+                activation = activations[vector, column]
+                row = pe - pe_count
+                for entry in range(start + pointer[column], start + pointer[column + 1]):
+                    row += (np.int64(zeros[entry]) + 1) * pe_count
+                    registers[row] += table[codes[entry]] * activation
+        sums[vector] = registers[: sums.shape[1]]

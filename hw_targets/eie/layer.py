@@ -12,7 +12,7 @@ from hw_targets.eie.codebook import code_weight
 from hw_targets.eie.config import EieConfig
 from hw_targets.eie.energy import energy_pj
 from hw_targets.eie.fixed_point import format_for
-from hw_targets.eie.layout import lay_out, reload_bits
+from hw_targets.eie.layout import encode_batches, lay_out, reload_bits
 from hw_targets.eie.timing import run
 
 
@@ -63,6 +63,7 @@ class EieLayer:
         if weight.ndim != 2 or weight.size == 0:
             raise ValueError(f"EIE multiplies by a matrix [out, in]; this weight has shape {list(weight.shape)}.")
         self.weight = code_weight(weight, self.config)
+        self.encoded = encode_batches(self.weight.codes, self.config)
         self.layout = lay_out(self.weight.codes, self.config)
         self.dram_bits = reload_bits([self.layout], [f"A weight of shape {list(weight.shape)}"], self.config)[0]
 
@@ -78,8 +79,9 @@ class EieLayer:
         vectors = np.atleast_2d(activations)
         format = format_for(float(np.abs(vectors).max(initial=0)), config.value_bits)
         codes = format.encode(vectors)
-        sums, fraction = multiply(self.weight, codes, format)
+        sums = multiply(self.encoded, self.weight.table, codes).astype(np.float64)
         sums = np.maximum(sums, 0) if relu else sums
+        fraction = self.weight.format.fraction + format.fraction
         written = format_for(float(np.abs(sums).max(initial=0)) * 2.0**-fraction, config.value_bits)
         output_codes = written.write_back(sums, fraction)
         vector, column = np.nonzero(codes)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hw_targets.eie.config import EieConfig
-from hw_targets.formats.interleaved import count_entries
+from hw_targets.formats.interleaved import Interleaved, count_entries, encode
 
 
 @dataclass(frozen=True)
@@ -118,9 +118,18 @@ def lay_out(matrix: np.ndarray, config: EieConfig) -> Layout:
     """
     if matrix.ndim != 2 or matrix.size == 0:
         raise ValueError(f"EIE multiplies by a matrix [out, in]; this weight has shape {list(matrix.shape)}.")
-    height = config.registers * config.pe_count
-    batches = tuple(_row_batch(matrix[row : row + height], config) for row in range(0, len(matrix), height))
+    batches = tuple(_row_batch(part, config) for part in _row_batches(matrix, config))
     return Layout(*matrix.shape, batches, int(np.count_nonzero(matrix)))
+
+
+def encode_batches(codes: np.ndarray, config: EieConfig) -> tuple[Interleaved, ...]:
+    """What the elements' memories hold for a matrix of codes, batch by batch of rows."""
+    return tuple(encode(part, config.pe_count, config.index_bits) for part in _row_batches(codes, config))
+
+
+def _row_batches(matrix: np.ndarray, config: EieConfig) -> list[np.ndarray]:
+    height = config.registers * config.pe_count
+    return [matrix[row : row + height] for row in range(0, len(matrix), height)]
 
 
 def _row_batch(matrix: np.ndarray, config: EieConfig) -> RowBatch:
