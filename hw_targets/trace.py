@@ -163,7 +163,7 @@ def _layer(compute: ComputeNode, values: dict[str, np.ndarray], samples: int) ->
     if compute.kind == "conv":
         flat = inputs.ndim == 3
         inputs = inputs[:, :, None, :] if flat else inputs
-        geometry = _geometry(compute.attributes, flat, inputs.shape, weight.values.shape)
+        geometry = convolution_geometry(compute.attributes, flat, inputs.shape, weight.values.shape)
     elif compute.kind == "lstm":
         inputs = _with_state(compute, values)
     elif compute.weight_on_left:
@@ -210,7 +210,7 @@ def _with_state(compute: ComputeNode, values: dict[str, np.ndarray]) -> np.ndarr
     return np.concatenate([x, np.concatenate([first, states[:-1]])], axis=2).astype(np.float32, copy=False)
 
 
-def _geometry(
+def convolution_geometry(
     attributes: Mapping[str, Any], flat: bool, inputs: tuple[int, ...], weight: tuple[int, ...]
 ) -> dict[str, Any]:
     """Stride, padding, dilation and groups in two dimensions; `auto_pad` as the operator defines it."""

@@ -32,19 +32,20 @@ class FixedPoint:
 
     def encode(self, values: np.ndarray) -> np.ndarray:
         """Codes, whole numbers in float64: to the nearest, ties to even, saturated."""
-        return self.round(np.asarray(values, np.float64) * 2.0**self.fraction)
+        return self._round(np.multiply(values, 2.0**self.fraction, dtype=np.float64))
 
     def decode(self, codes: np.ndarray) -> np.ndarray:
         """The numbers that codes mean, float64."""
-        return np.asarray(codes, np.float64) * 2.0**-self.fraction
+        return np.multiply(codes, 2.0**-self.fraction, dtype=np.float64)
 
     def write_back(self, sums: np.ndarray, fraction: int) -> np.ndarray:
         """Codes of exact sums that have `fraction` bits behind the point: one rounding, and saturation."""
-        return self.round(sums * 2.0 ** (self.fraction - fraction))
+        return self._round(np.multiply(sums, 2.0 ** (self.fraction - fraction), dtype=np.float64))
 
-    def round(self, scaled: np.ndarray) -> np.ndarray:
-        """Whole numbers nearest to `scaled`, within range."""
-        return np.clip(np.rint(scaled), -self.greatest - 1, self.greatest)
+    def _round(self, scaled: np.ndarray) -> np.ndarray:
+        """Whole numbers nearest to `scaled`, within range, in its place."""
+        np.rint(scaled, out=scaled)
+        return np.clip(scaled, -self.greatest - 1, self.greatest, out=scaled)
 
 
 def format_for(greatest: float, bits: int) -> FixedPoint:

@@ -1,0 +1,185 @@
+"""A layer on EIE's numbers: inputs in fixed point, exact sums, results written back in fixed point.
+
+Here layers are whole batches of samples as matrix products in float64, which sums products of 16-bit
+numbers exactly (see `fixed_point`); `arithmetic` does the same entry by entry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hw_targets.eie import recurrent
+from hw_targets.eie.codebook import CodedWeight, code_weight
+from hw_targets.eie.config import EieConfig
+from hw_targets.eie.fixed_point import EXACT_TERMS, FixedPoint, format_for
+from hw_targets.graph import ComputeNode, GraphError
+from hw_targets.trace import convolution_geometry
+
+if TYPE_CHECKING:
+    import torch
+
+Watch = Callable[[np.ndarray], None]
+SPARE = 2.0  # the greatest value of the calibration samples may be exceeded this many times before it saturates
+
+
+@dataclass(frozen=True)
+class Formats:
+    """Fixed-point formats of what a layer reads and writes."""
+
+    input: FixedPoint
+    output: FixedPoint
+
+
+class ExecutedLayer:
+    """A convolution, a linear layer or an LSTM of an ONNX graph, as EIE computes it.
+
+    Attributes:
+        coded: its weight.
+        formats: chosen by `calibrate`.
+
+    Raises:
+        ValueError: the weight cannot be coded, or sums have too many terms to be exact.
+    """
+
+    def __init__(self, node: ComputeNode, constants: Mapping[str, np.ndarray], config: EieConfig) -> None:
+        assert node.weight is not None
+        self.node = node
+        self.config = config
+        self.coded: CodedWeight = code_weight(node.weight.values, config, f"Layer {node.name}")
+        self.formats: Formats | None = None
+        self.bias = _bias(node, constants)
+        self.constants = constants
+        if np.prod(node.weight.values.shape[1:]) > EXACT_TERMS:
+            raise ValueError(f"Layer {node.name} adds more than {EXACT_TERMS} products, which could be rounded.")
+
+    def calibrate(self, *inputs: np.ndarray) -> list[np.ndarray]:
+        """Choose the formats from what these inputs need, with a bit to spare, and return what `run` does."""
+        bits = self.config.value_bits
+        if self.node.kind == "lstm":
+            greatest = recurrent.greatest(self, inputs[0])
+            self.formats = Formats(*(format_for(SPARE * each, bits) for each in greatest))
+        else:
+            canonical = self._canonical(inputs[0])
+            reads = format_for(SPARE * float(np.abs(canonical).max(initial=0)), bits)
+            exact, fraction = self._sums(reads.encode(canonical), reads)
+            writes = format_for(SPARE * float(np.abs(exact).max(initial=0)) * 2.0**-fraction, bits)
+            self.formats = Formats(reads, writes)
+        return self.run(*inputs)
+
+    def run(self, *inputs: np.ndarray, watch: Watch | None = None) -> list[np.ndarray]:
+        """The node's outputs, float32, from its activations as the graph has them.
+
+        Args:
+            watch: is given the input's codes, whole numbers in the layout of `LayerTrace.inputs`.
+        """
+        if self.node.kind == "lstm":
+            return recurrent.run(self, inputs[0], watch)
+        return [self._as_in_graph(self.product(self._canonical(inputs[0]), watch), inputs)]
+
+    def product(self, canonical: np.ndarray, watch: Watch | None = None) -> np.ndarray:
+        """The weight's products with activations, plus the bias, as written back: float32."""
+        assert self.formats is not None, "calibrate first"
+        codes = self.formats.input.encode(canonical)
+        if watch is not None:
+            watch(codes)
+        exact, fraction = self._sums(codes, self.formats.input)
+        written = self.formats.output.write_back(exact, fraction)
+        return self.formats.output.decode(written).astype(np.float32)
+
+    def _sums(self, codes: np.ndarray, format: FixedPoint) -> tuple[np.ndarray, int]:
+        """Exact sums, and their bits behind the point."""
+        fraction = self.coded.format.fraction + format.fraction
+        exact = self._multiply(codes)
+        if self.bias is not None:
+            exact += np.rint(self.bias * 2.0**fraction).reshape((-1, 1, 1) if self.node.kind == "conv" else -1)
+        return exact, fraction
+
+    def _multiply(self, codes: np.ndarray) -> np.ndarray:
+        """Exact sums, float64."""
+        import torch
+
+        weight, activations = torch.from_numpy(self.coded.integers()), torch.from_numpy(codes)
+        if self.node.kind != "conv":
+            return torch.nn.functional.linear(activations, weight).numpy()
+        geometry = convolution_geometry(self.node.attributes, self._flat, codes.shape, tuple(weight.shape))
+        return convolve(activations, weight, **geometry).numpy()
+
+    @property
+    def _flat(self) -> bool:
+        """A convolution in one dimension."""
+        return len(self.node.attributes.get("kernel_shape", (1, 1))) == 1
+
+    def _canonical(self, inputs: np.ndarray) -> np.ndarray:
+        """The activations in the layout of `LayerTrace.inputs`."""
+        attributes = self.node.attributes
+        if self.node.kind == "conv":
+            return inputs[:, :, None, :] if self._flat else inputs
+        if self.node.weight_on_left:
+            return inputs if attributes.get("transB", 0) else np.swapaxes(inputs, -1, -2)
+        return inputs.T if attributes.get("transA", 0) else inputs
+
+    def _as_in_graph(self, sums: np.ndarray, inputs: tuple[np.ndarray, ...]) -> np.ndarray:
+        """The layer's result as its node gives it; what else a Gemm adds is the host's work."""
+        if self.node.kind == "conv":
+            return sums[:, :, 0, :] if self._flat else sums
+        if self.node.weight_on_left:
+            sums = np.swapaxes(sums, -1, -2)
+        if self.node.node.op_type == "Gemm" and len(self.node.node.input) > 2 and self.bias is None:
+            name = self.node.node.input[2]
+            added = self.constants[name] if name in self.constants else inputs[1]
+            sums = sums + np.float32(self.node.attributes.get("beta", 1.0)) * added
+        return np.ascontiguousarray(sums, np.float32)
+
+
+def _bias(node: ComputeNode, constants: Mapping[str, np.ndarray]) -> np.ndarray | None:
+    """What is added to each output, float64 `[out]`, where the registers can start from it."""
+    assert node.weight is not None
+    name = node.node.input[2] if len(node.node.input) > 2 else ""
+    if node.kind == "lstm" or not name or node.weight_on_left or name not in constants:
+        return None
+    bias = constants[name].astype(np.float64).reshape(-1)
+    if node.node.op_type == "Gemm":
+        bias = bias * float(node.attributes.get("beta", 1.0))
+    if not np.isfinite(bias).all():
+        raise GraphError(f"Layer {node.name}: its bias has NaN or infinity in it.")
+    return bias if bias.size == node.weight.values.shape[0] else None
+
+
+def convolve(
+    inputs: torch.Tensor,
+    weight: torch.Tensor,
+    stride: tuple[int, int],
+    padding: tuple[int, int, int, int],
+    dilation: tuple[int, int],
+    groups: int,
+) -> torch.Tensor:
+    """A convolution in float64: `[n, c_i, h, w]` with `[c_o, c_i / groups, k_h, k_w]` gives `[n, c_o, h_o, w_o]`.
+
+    One matrix product for each row of the kernel, with the channels last: faster than torch's own for
+    float64, which copies every window.
+    """
+    import torch
+
+    top, left, bottom, right = padding
+    padded = torch.nn.functional.pad(inputs, (left, right, top, bottom))
+    if groups > 1:
+        return torch.nn.functional.conv2d(padded, weight, None, stride, 0, dilation, groups)
+    samples, _, height, width = padded.shape
+    c_o, c_i, k_h, k_w = weight.shape
+    h_o = (height - (k_h - 1) * dilation[0] - 1) // stride[0] + 1
+    w_o = (width - (k_w - 1) * dilation[1] - 1) // stride[1] + 1
+    last = padded.permute(0, 2, 3, 1).contiguous()
+    sums = torch.zeros(samples * h_o * w_o, c_o, dtype=torch.float64)
+    of_sample, of_row, of_pixel, _ = last.stride()
+    for y in range(k_h):
+        windows = last[:, y * dilation[0] :].as_strided(
+            (samples, h_o, w_o, k_w, c_i),
+            (of_sample, of_row * stride[0], of_pixel * stride[1], of_pixel * dilation[1], 1),
+        )
+        taps = weight[:, :, y, :].permute(2, 1, 0).reshape(k_w * c_i, c_o)
+        sums.addmm_(windows.reshape(-1, k_w * c_i), taps)
+    return sums.reshape(samples, h_o, w_o, c_o).permute(0, 3, 1, 2)

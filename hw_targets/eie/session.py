@@ -1,0 +1,91 @@
+"""A whole network on EIE's numbers: its matrices there, everything else on the host in float32."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import onnx
+
+from hw_targets.eie.config import EieConfig
+from hw_targets.eie.executing import ExecutedLayer
+from hw_targets.eie.segments import HostStep, cut
+from hw_targets.graph import ComputeNode, Graph, compute_nodes
+
+CALIBRATION_SAMPLES = 64
+
+
+class EieSession:
+    """Runs an ONNX model with convolutions, linear layers and LSTMs in EIE's arithmetic.
+
+    Products of two activations (attention), normalisation, pooling and the like are left to the host,
+    which gets the accelerator's 16-bit results and goes on in float32.
+
+    Args:
+        calibration: real inputs `[n, …]`, not of the test set; the first 64 choose where each layer's
+            binary points lie, once and for all.
+
+    Attributes:
+        layers: those on the accelerator, by name, in the graph's order.
+
+    Raises:
+        GraphError: a layer is not understood, or ONNX Runtime refuses a part of the graph.
+        ValueError: a weight cannot be held; names the layer.
+    """
+
+    def __init__(self, model: onnx.ModelProto, calibration: np.ndarray, config: EieConfig | None = None) -> None:
+        if len(calibration) == 0:
+            raise ValueError("EIE's number formats need at least one sample to be chosen from.")
+        config = config or EieConfig()
+        nodes = [node for node in compute_nodes(model) if node.weight is not None]
+        constants = _constants(model, nodes)
+        self.layers = {node.name: ExecutedLayer(node, constants, config) for node in nodes}
+        self._by_output = {node.node.output[0]: self.layers[node.name] for node in nodes}
+        self._reads = {node.node.output[0]: _activations(node, constants) for node in nodes}
+        self.plan = cut(model, self._reads)
+        self._go(calibration[:CALIBRATION_SAMPLES], lambda layer, inputs: layer.calibrate(*inputs))
+
+    def run(self, inputs: np.ndarray, watch: Callable[[str, np.ndarray], None] | None = None) -> np.ndarray:
+        """The model's outputs for `[n, …]` inputs.
+
+        Args:
+            watch: is given each layer's name and the codes of its input, in the layout of `LayerTrace.inputs`.
+        """
+
+        def one(layer: ExecutedLayer, values: list[np.ndarray]) -> list[np.ndarray]:
+            seen = None if watch is None else lambda codes: watch(layer.node.name, codes)
+            return layer.run(*values, watch=seen)
+
+        return self._go(inputs, one)
+
+    def _go(
+        self, inputs: np.ndarray, layer_outputs: Callable[[ExecutedLayer, list[np.ndarray]], list[np.ndarray]]
+    ) -> np.ndarray:
+        values: dict[str, np.ndarray] = {self.plan.input: inputs}
+        for step, dead in zip(self.plan.steps, self.plan.dead_after, strict=True):
+            if isinstance(step, HostStep):
+                values.update(step.run(values))
+            else:
+                key = step.outputs[0]
+                found = layer_outputs(self._by_output[key], [values[name] for name in self._reads[key]])
+                values.update(zip(step.outputs, found, strict=False))
+            for name in dead:
+                values.pop(name, None)
+        return values[self.plan.output]
+
+
+def _constants(model: onnx.ModelProto, nodes: list[ComputeNode]) -> Mapping[str, np.ndarray]:
+    """Constant tensors that layers read beside their weights: biases and first states."""
+    graph = Graph(model)
+    return graph.evaluate(
+        name
+        for node in nodes
+        for index, name in enumerate(node.node.input)
+        if index >= (3 if node.kind == "lstm" else 2) and name in graph.constant
+    )
+
+
+def _activations(node: ComputeNode, constants: Mapping[str, np.ndarray]) -> list[str]:
+    """What a layer reads: its input, and what a Gemm adds where that is computed too."""
+    added = [node.node.input[2]] if node.node.op_type == "Gemm" and len(node.node.input) > 2 else []
+    return [node.inputs[0], *(name for name in added if name and name not in constants)]
