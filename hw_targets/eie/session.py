@@ -36,10 +36,10 @@ class EieSession:
     def __init__(self, model: onnx.ModelProto, calibration: np.ndarray, config: EieConfig | None = None) -> None:
         if len(calibration) == 0:
             raise ValueError("EIE's number formats need at least one sample to be chosen from.")
-        config = config or EieConfig()
+        self.config = config or EieConfig()
         nodes = [node for node in compute_nodes(model) if node.weight is not None]
         constants = _constants(model, nodes)
-        self.layers = {node.name: ExecutedLayer(node, constants, config) for node in nodes}
+        self.layers = {node.name: ExecutedLayer(node, constants, self.config) for node in nodes}
         self._by_output = {node.node.output[0]: self.layers[node.name] for node in nodes}
         self._reads = {node.node.output[0]: _activations(node, constants) for node in nodes}
         self.plan = cut(model, self._reads)

@@ -1,0 +1,97 @@
+"""Layers as sequences of matrix–vector products, with the zeros their activations really have.
+
+A convolution is one product for each output pixel: the matrix `[c_o, c_i·k_h·k_w]` by the window under
+the kernel, padding included as zeros. Groups make the matrix block-diagonal, so that a depthwise
+convolution is a sparse matrix like any other. An LSTM is one product for each step.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numba
+import numpy as np
+
+from hw_targets.trace import LayerTrace
+
+
+@dataclass(frozen=True)
+class Products:
+    """The vectors that one sample puts through a layer.
+
+    Attributes:
+        active: int32, columns of the matrix whose activation is not zero, vector after vector.
+        first: int64 `[vectors + 1]`, where each vector's begin, and the end.
+    """
+
+    active: np.ndarray
+    first: np.ndarray
+
+
+def as_matrix(codes: np.ndarray, groups: int = 1) -> np.ndarray:
+    """A weight as `[rows, columns]`; for a convolution of several groups with zeros between them."""
+    matrix = codes.reshape(len(codes), -1)
+    if groups == 1:
+        return matrix
+    rows, columns = len(matrix) // groups, matrix.shape[1]
+    spread = np.zeros((len(matrix), columns * groups), codes.dtype)
+    for group in range(groups):
+        own = slice(group * rows, (group + 1) * rows)
+        spread[own, group * columns : (group + 1) * columns] = matrix[own]
+    return spread
+
+
+def products(layer: LayerTrace, codes: np.ndarray, sample: int) -> Products:
+    """What `sample` puts through `layer`.
+
+    Args:
+        codes: the layer's input as the machine reads it, in the layout of `LayerTrace.inputs`.
+    """
+    if layer.kind == "conv":
+        return _windows_of(layer, codes[sample])
+    own = codes[:, sample] if layer.kind == "lstm" else codes[sample]
+    vector, column = np.nonzero(own.reshape(-1, own.shape[-1]))
+    vectors = own.size // own.shape[-1]
+    return Products(column.astype(np.int32), np.searchsorted(vector, np.arange(vectors + 1)).astype(np.int64))
+
+
+def _windows_of(layer: LayerTrace, image: np.ndarray) -> Products:
+    assert layer.weight is not None
+    top, left, bottom, right = layer.padding
+    active = np.pad(image != 0, ((0, 0), (top, bottom), (left, right)))
+    kernel = layer.weight.shape[2:]
+    shape = layer.output_shape[2:] if len(layer.output_shape) == 4 else (1, layer.output_shape[-1])
+    geometry = (*shape, *kernel, *layer.stride, *layer.dilation)
+    counts = np.zeros(shape[0] * shape[1], np.int64)
+    _count_windows(active, geometry, counts)
+    first = np.concatenate([[0], np.cumsum(counts)])
+    columns = np.empty(first[-1], np.int32)
+    _fill_windows(active, geometry, first, columns)
+    return Products(columns, first)
+
+
+@numba.njit(parallel=True, cache=True)
+def _count_windows(active, geometry, counts):  # type: ignore[no-untyped-def]
+    h_o, w_o, k_h, k_w, s_y, s_x, d_y, d_x = geometry
+    for y in numba.prange(h_o):
+        for x in range(w_o):
+            count = 0
+            for channel in range(active.shape[0]):
+                for i in range(k_h):
+                    for j in range(k_w):
+                        count += active[channel, y * s_y + i * d_y, x * s_x + j * d_x]
+            counts[y * w_o + x] = count
+
+
+@numba.njit(parallel=True, cache=True)
+def _fill_windows(active, geometry, first, columns):  # type: ignore[no-untyped-def]
+    h_o, w_o, k_h, k_w, s_y, s_x, d_y, d_x = geometry
+    for y in numba.prange(h_o):
+        for x in range(w_o):
+            place = first[y * w_o + x]
+            for channel in range(active.shape[0]):
+                for i in range(k_h):
+                    for j in range(k_w):
+                        if active[channel, y * s_y + i * d_y, x * s_x + j * d_x]:
+                            columns[place] = (channel * k_h + i) * k_w + j
+                            place += 1
