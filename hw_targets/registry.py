@@ -22,17 +22,35 @@ def _cpu(options: Mapping[str, Any]) -> Target:
     return CpuTarget(CpuOptions(**options))
 
 
+def _eie(options: Mapping[str, Any]) -> Target:
+    from hw_targets.eie.config import EieConfig
+    from hw_targets.eie.target import EieTarget
+
+    check_options("eie", options, [field.name for field in fields(EieConfig)])
+    return EieTarget(EieConfig(**options))
+
+
 def _cpu_latency_ns(model: onnx.ModelProto, sample: np.ndarray) -> float:
     from hw_targets.cpu.runner import median_latency_ns
 
     return median_latency_ns(model, sample)
 
 
+def _eie_latency_ns(model: onnx.ModelProto, sample: np.ndarray) -> float:
+    from hw_targets.eie.network import simulate_network
+    from hw_targets.eie.session import EieSession
+
+    times = simulate_network(model, EieSession(model, sample), sample[:4]).time_s
+    return float(sorted(times)[len(times) // 2]) * 1e9
+
+
 TARGETS: Mapping[str, Callable[[Mapping[str, Any]], Target]] = {
     "cpu": _cpu,
+    "eie": _eie,
 }
 QUICK_LATENCY: Mapping[str, Callable[[onnx.ModelProto, np.ndarray], float]] = {
     "cpu": _cpu_latency_ns,
+    "eie": _eie_latency_ns,
 }
 
 

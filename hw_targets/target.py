@@ -97,8 +97,13 @@ class Target(Protocol):
         """Whether this machine can measure, found out without running a model."""
         ...
 
-    def numerics(self, model: onnx.ModelProto) -> onnx.ModelProto | Session:
-        """What the model's quality is judged on here: a graph for the evaluator, or a session."""
+    def numerics(self, model: onnx.ModelProto, calibration: np.ndarray) -> onnx.ModelProto | Session:
+        """What the model's quality is judged on here: a graph for the evaluator, or a session.
+
+        Args:
+            calibration: real inputs `[n, …]`, never of the test set, for a target whose number formats
+                must be chosen from the activations.
+        """
         ...
 
     def measure(

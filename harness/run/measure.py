@@ -148,13 +148,13 @@ def _judge_and_measure(
 
     def dense_right() -> np.ndarray:
         try:
-            return right(as_session(target.numerics(dense)), "Judging the dense reference")
+            return right(as_session(target.numerics(dense, samples)), "Judging the dense reference")
         except RuleBroken as broken:
             raise HarnessError(f"the dense reference itself cannot be judged on {target.name}: {broken}") from broken
 
     reference = _once_per_store(store, task, subject, target, dense_right)
     _check_layers(model, samples[:1])
-    session = as_session(target.numerics(model))
+    session = as_session(target.numerics(model, samples))
     same = subject.model_sha256 == subject.dense_sha256
     entry = reference if same else right(session, "Judging the entry")
     check_batch_independence(session, inputs("test"))

@@ -11,12 +11,15 @@ from typing import Any
 import numpy as np
 import onnx
 
+from hw_targets.counts import Counts, count, layer_rows
 from hw_targets.cpu.child import run_job
-from hw_targets.cpu.findings import counted, layer_rows, timed
+from hw_targets.cpu.findings import timed
 from hw_targets.cpu.processor import processor_name
 from hw_targets.cpu.settings import SETTINGS, CpuOptions
+from hw_targets.energy import modelled_energy
 from hw_targets.graph import GraphError
 from hw_targets.target import Available, Effort, Measurement, Quantity, TargetError, Unavailable
+from hw_targets.technology import technology
 
 
 class CpuTarget:
@@ -40,7 +43,7 @@ class CpuTarget:
             return Unavailable(f"The CPU target needs onnxruntime and mlcommons-loadgen: {error}")
         return Available(f"{processor_name()}, ONNX Runtime {onnxruntime.__version__}")
 
-    def numerics(self, model: onnx.ModelProto) -> onnx.ModelProto:
+    def numerics(self, model: onnx.ModelProto, calibration: np.ndarray) -> onnx.ModelProto:
         """The model itself: it runs here in the types it is stored in."""
         return model
 
@@ -60,7 +63,7 @@ class CpuTarget:
             empty = run_job({**job, "mode": "memory", "entry": None}, settings.timeout_s)["peak_bytes"]
         times = timed(result, self.availability_detail())
         try:
-            counts, absent, traces, dense_traces = counted(model, dense, samples[:1], result)
+            counts = count(model, dense, samples[:1])
         except GraphError as error:
             raise TargetError(f"The model runs, but its layers cannot be counted: {error}") from error
         memory = Quantity(
@@ -69,9 +72,15 @@ class CpuTarget:
             "measured",
             "peak resident memory of a process that runs the model, less that of an empty one",
         )
+        energy = _energy(result, counts)
         return Measurement(
-            quantities={**times.quantities, "peak_memory_bytes": memory, **counts},
-            absent=absent,
+            quantities={
+                **times.quantities,
+                "peak_memory_bytes": memory,
+                **counts.quantities,
+                "energy_per_inference_pj": energy,
+            },
+            absent=counts.absent,
             samples=times.samples,
             artifacts=tuple(
                 sorted(str(p.relative_to(workdir)) for p in (workdir / "loadgen").rglob("*") if p.is_file())
@@ -84,7 +93,7 @@ class CpuTarget:
                 "settings": asdict(settings),
                 **times.conditions,
             },
-            layers=layer_rows(traces, dense_traces),
+            layers=layer_rows(counts.traces, counts.dense_traces),
         )
 
     def availability_detail(self) -> str:
@@ -111,3 +120,12 @@ class CpuTarget:
             "options": asdict(self.options),
             "logs": str((workdir / "loadgen").absolute()),
         }
+
+
+def _energy(result: Mapping[str, Any], counts: Counts) -> Quantity:
+    """Of one inference: measured if the machine has counters, else modelled."""
+    if result["energy_pj"] is not None:
+        source = "zeus, energy counters of the processor packages, idle cores included"
+        return Quantity(result["energy_pj"], "pJ", "measured", source)
+    stored = int(counts.quantities["weights_bytes"].value)
+    return modelled_energy(counts.traces, stored, technology(), result["energy_absent"])

@@ -28,7 +28,7 @@ class CountingTarget:
     def availability(self):
         return Available("an abacus")
 
-    def numerics(self, model):
+    def numerics(self, model, calibration):
         return model
 
     def measure(self, model, dense, samples, effort, workdir):

@@ -1,0 +1,147 @@
+"""EIE as a target: quality on its numbers, time and energy from the simulator."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+
+from hw_targets.counts import count, layer_rows
+from hw_targets.eie.config import EieConfig
+from hw_targets.eie.energy import COMPONENTS, area_mm2, prices
+from hw_targets.eie.network import LayerActivity, NetworkActivity, simulate_network
+from hw_targets.eie.session import EieSession
+from hw_targets.graph import GraphError
+from hw_targets.statistics import quantile
+from hw_targets.target import Available, Effort, Measurement, Quantity, TargetError, Unavailable
+
+SAMPLES: dict[Effort, int] = {"quick": 16, "standard": 100, "official": 256}
+SIMULATED = "EIE simulator, exact to the cycle (Han et al. 2016, arXiv 1602.01528)"
+
+
+class EieTarget:
+    """The accelerator's matrices by simulation; everything else is the host's, and not timed."""
+
+    name = "eie"
+
+    def __init__(self, config: EieConfig | None = None) -> None:
+        self.config = config or EieConfig()
+
+    def configuration(self) -> Mapping[str, Any]:
+        """The machine."""
+        return asdict(self.config)
+
+    def availability(self) -> Available | Unavailable:
+        """Everywhere: it is simulated."""
+        c = self.config
+        return Available(f"simulated: {c.pe_count} processing elements at {c.clock_hz / 1e6:g} MHz, 45 nm")
+
+    def numerics(self, model: onnx.ModelProto, calibration: np.ndarray) -> EieSession:
+        """The model with its weights in codebooks and its activations in 16-bit fixed point."""
+        return EieSession(model, calibration, self.config)
+
+    def measure(
+        self, model: onnx.ModelProto, dense: onnx.ModelProto, samples: np.ndarray, effort: Effort, workdir: Path
+    ) -> Measurement:
+        """Time, energy and balance over real samples; see `hw_targets.target.Target.measure`.
+
+        Raises:
+            TargetError: a model cannot be simulated; says why.
+        """
+        if effort not in SAMPLES:
+            raise ValueError(f"There is no effort {effort!r}. Known: {', '.join(SAMPLES)}.")
+        if len(samples) == 0:
+            raise ValueError("Measuring needs at least one sample.")
+        shown = samples[: SAMPLES[effort]]
+        try:
+            entry, of_dense = (
+                simulate_network(each, EieSession(each, samples, self.config), shown) for each in (model, dense)
+            )
+            counts = count(model, dense, samples[:1])
+        except (GraphError, ValueError) as error:
+            raise TargetError(f"The model cannot be simulated: {error}") from error
+        rows = {layer.trace.name: layer for layer in entry.layers}
+        absent = {
+            "peak_memory_bytes": "EIE's memories are fixed; what the layers take of them is in weights_on_chip_bytes"
+        }
+        return Measurement(
+            quantities={**_quantities(entry, of_dense), **counts.quantities},
+            absent={**absent, **counts.absent},
+            samples={
+                "latency_ns": (entry.time_s * 1e9).tolist(),
+                "dense_latency_ns": (of_dense.time_s * 1e9).tolist(),
+                "energy_pj": _total(entry).tolist(),
+            },
+            conditions={
+                **self.configuration(),
+                "effort": effort,
+                "simulated_samples": len(shown),
+                "weights_reloaded": any(layer.reload_bits for layer in entry.layers),
+                "dense_weights_reloaded": any(layer.reload_bits for layer in of_dense.layers),
+                "area_mm2": area_mm2(self.config),
+            },
+            layers=tuple(
+                row if row["name"] not in rows else row | _layer_row(rows[row["name"]], self.config)
+                for row in layer_rows(counts.traces, counts.dense_traces)
+            ),
+        )
+
+
+def _quantities(entry: NetworkActivity, dense: NetworkActivity) -> dict[str, Quantity]:
+    times, energy = entry.time_s, _total(entry)
+    host = f"; the matrices' share alone, {entry.macs_share:.1%} of the MACs: the host's is not timed"
+    timed = SIMULATED + (host if entry.macs_share < 1 else "; layers that multiply, the host's work is not timed")
+    paid = f"{prices().source}; {SIMULATED}"
+    bits = sum(layer.layout.bits(entry.config) for layer in entry.layers)
+
+    def simulated(value: float, unit: str, source: str = timed) -> Quantity:
+        return Quantity(float(value), unit, "simulated", source)
+
+    return {
+        **{f"latency_p{percent}_ns": _percentile(times, percent, timed) for percent in (50, 90, 99)},
+        "cycles": simulated(entry.cycles.mean(), "1"),
+        "speedup_vs_dense": simulated(np.median(dense.time_s) / np.median(times), "×"),
+        "throughput_samples_per_s": simulated(1 / times.mean(), "1/s"),
+        "load_balance_efficiency": simulated(entry.load_balance_efficiency, "1"),
+        "queue_stalled_fraction": simulated(entry.stalled_share, "1"),
+        "padding_fraction": simulated(entry.padding_fraction, "1"),
+        "macs_accelerated_fraction": simulated(entry.macs_share, "1"),
+        "weights_on_chip_bytes": simulated(bits / 8, "bytes", "codes, relative indexes and column pointers"),
+        "energy_per_inference_pj": simulated(energy.mean(), "pJ", paid),
+        "energy_vs_dense": simulated(energy.mean() / _total(dense).mean(), "×", paid),
+        **{
+            f"energy_{component}_pj": simulated(of.mean(), "pJ", paid)
+            for component, of in entry.energy_pj.items()
+        },
+        "inferences_per_joule": simulated(1e12 / energy.mean(), "1/J", paid),
+        "power_w": simulated(energy.mean() * 1e-12 / times.mean(), "W", paid),
+    }
+
+
+def _percentile(times_s: np.ndarray, percent: int, source: str) -> Quantity:
+    """Over the samples, each of which has its own zeros, with the interval of such a draw."""
+    found = quantile(times_s * 1e9, percent / 100)
+    return Quantity(found.value, "ns", "simulated", source, found.low, found.high)
+
+
+def _total(activity: NetworkActivity) -> np.ndarray:
+    """Energy of each sample, in pJ."""
+    return np.sum([activity.energy_pj[component] for component in COMPONENTS], axis=0)
+
+
+def _layer_row(layer: LayerActivity, config: EieConfig) -> dict[str, Any]:
+    """A layer's columns in the record: means over the samples."""
+    cycles = float(layer.activity.cycles.mean())
+    return {
+        "cycles": cycles,
+        "load_balance_efficiency": float(layer.activity.entries.mean()) / config.pe_count / cycles,
+        "queue_stalled_fraction": float(layer.activity.stalled.mean()) / cycles,
+        "padding_fraction": layer.layout.padding_fraction,
+        "reload_bits": layer.reload_bits,
+        "energy_pj": {component: float(of.mean()) for component, of in layer.energy_pj.items()},
+        "pe_busy_cycles": [round(each, 1) for each in layer.work.tolist()],
+    }
