@@ -44,6 +44,7 @@ class FixedPoint:
 
     def _round(self, scaled: np.ndarray) -> np.ndarray:
         """Whole numbers nearest to `scaled`, within range, in its place."""
+        scaled = np.asarray(scaled)  # a product of one number is none
         np.rint(scaled, out=scaled)
         return np.clip(scaled, -self.greatest - 1, self.greatest, out=scaled)
 

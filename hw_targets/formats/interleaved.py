@@ -10,7 +10,7 @@ without building the format.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numba
 import numpy as np
@@ -82,6 +82,9 @@ def encode(matrix: np.ndarray, pe_count: int = ELEMENTS_IN_FIGURE_2, index_bits:
         ValueError: see `encoded.checked`; or `pe_count` or `index_bits` is below 1.
     """
     matrix = checked(matrix)
+    if matrix.dtype == np.float16:  # the compiler does not know it
+        wide = encode(matrix.astype(np.float32), pe_count, index_bits)
+        return replace(wide, values=wide.values.astype(np.float16))
     counts = count_entries(matrix, pe_count, index_bits)
     pointers = np.zeros((pe_count, matrix.shape[1] + 1), np.int64)
     np.cumsum(counts.T, axis=1, out=pointers[:, 1:])
@@ -133,7 +136,8 @@ def count_entries(matrix: np.ndarray, pe_count: int, index_bits: int = INDEX_BIT
     if matrix.shape[0] >= pe_count << 15:
         raise ValueError(f"{matrix.shape[0]} rows are too many for {pe_count} elements: at most 32,767 a piece.")
     counts = np.zeros((pe_count, matrix.shape[1]), np.uint16)
-    _count(np.ascontiguousarray(matrix), min(index_bits, 15), counts)
+    stored = matrix.astype(np.float32) if matrix.dtype == np.float16 else matrix
+    _count(np.ascontiguousarray(stored), min(index_bits, 15), counts)
     return np.ascontiguousarray(counts.T)
 
 
