@@ -22,6 +22,7 @@ from typing import Any
 from harness import formatting
 from harness.names import UsageError
 from harness.records import Record, to_json
+from harness.report.accelerator import accelerator_chart
 from harness.report.chart import entries_of
 from harness.report.latency import latency_charts
 from harness.report.layers import layer_chart
@@ -115,7 +116,7 @@ def _plots(records: Sequence[Record]) -> list[Plot]:
         accuracy_chart(entries),
         *tradeoff_charts(entries),
         *latency_charts(entries),
-        *(layer_chart(entry) for entry in shown),
+        *(chart(entry) for entry in shown for chart in (layer_chart, accelerator_chart)),
     ]
     return [
         Plot(chart.title, chart.note, safe_json(chart.figure.to_json()), int(chart.figure.layout.height))

@@ -41,7 +41,7 @@ def _multiply(codes, zeros, pointers, starts, table, activations, sums):  # type
             start, pointer = starts[pe], pointers[pe]
             for column in active:
                 activation = activations[vector, column]
-                row = pe - pe_count
+                row = np.int64(pe - pe_count)
                 for entry in range(start + pointer[column], start + pointer[column + 1]):
                     row += (np.int64(zeros[entry]) + 1) * pe_count
                     registers[row] += table[codes[entry]] * activation

@@ -53,10 +53,8 @@ def prices() -> Prices:
     tables = yaml.safe_load(Path(__file__).parent.with_name("technology.yaml").read_text(encoding="utf-8"))
     table = tables["eie_element_45nm"]
     without_clock = 1 - table["clock_power_mw"] / table["total_power_mw"]
-    event_pj = {
-        module: table["power_mw"][module] * 1e-3 * without_clock / (table["events_per_cycle"][module] * table["clock_hz"]) * 1e12
-        for module in MODULES
-    }
+    events_per_s = {module: table["events_per_cycle"][module] * table["clock_hz"] for module in MODULES}
+    event_pj = {module: table["power_mw"][module] * without_clock / events_per_s[module] * 1e9 for module in MODULES}
     words = technology("eie_45nm")
     return Prices(
         event_pj,

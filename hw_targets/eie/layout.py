@@ -119,7 +119,7 @@ def lay_out(matrix: np.ndarray, config: EieConfig) -> Layout:
     if matrix.ndim != 2 or matrix.size == 0:
         raise ValueError(f"EIE multiplies by a matrix [out, in]; this weight has shape {list(matrix.shape)}.")
     batches = tuple(_row_batch(part, config) for part in _row_batches(matrix, config))
-    return Layout(*matrix.shape, batches, int(np.count_nonzero(matrix)))
+    return Layout(matrix.shape[0], matrix.shape[1], batches, int(np.count_nonzero(matrix)))
 
 
 def encode_batches(codes: np.ndarray, config: EieConfig) -> tuple[Interleaved, ...]:

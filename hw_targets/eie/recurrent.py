@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 LENGTHS, PEEPHOLES = 4, 7  # places among the operator's inputs
 
 
-def run(layer: ExecutedLayer, inputs: np.ndarray, watch: Callable[[np.ndarray], None] | None = None) -> list[np.ndarray]:
+def run(
+    layer: ExecutedLayer, inputs: np.ndarray, watch: Callable[[np.ndarray], None] | None = None
+) -> list[np.ndarray]:
     """ONNX's three outputs, all states, the last one, and the last cell, of inputs `[steps, n, in]`.
 
     Raises:
@@ -46,9 +48,7 @@ def greatest(layer: ExecutedLayer, inputs: np.ndarray) -> tuple[float, float]:
     return max(read), max(given)
 
 
-def _steps(
-    layer: ExecutedLayer, inputs: np.ndarray, product: Callable[[np.ndarray], np.ndarray]
-) -> list[np.ndarray]:
+def _steps(layer: ExecutedLayer, inputs: np.ndarray, product: Callable[[np.ndarray], np.ndarray]) -> list[np.ndarray]:
     names = [*layer.node.node.input, *[""] * (8 - len(layer.node.node.input))]
     if names[LENGTHS] or names[PEEPHOLES] or "activations" in layer.node.attributes:
         raise GraphError(f"LSTM {layer.node.name}: lengths, peepholes and other activations do not run on EIE.")

@@ -128,5 +128,5 @@ def _host_step(
     try:
         session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # the runtime's errors share no narrower base
-        raise GraphError(f"ONNX Runtime cannot run the part of the graph that makes {list(outputs)}: {error}") from error
+        raise GraphError(f"ONNX Runtime cannot run what makes {list(outputs)}: {error}") from error
     return HostStep(session, tuple(inputs), tuple(outputs))

@@ -113,10 +113,7 @@ def _quantities(entry: NetworkActivity, dense: NetworkActivity) -> dict[str, Qua
         "weights_on_chip_bytes": simulated(bits / 8, "bytes", "codes, relative indexes and column pointers"),
         "energy_per_inference_pj": simulated(energy.mean(), "pJ", paid),
         "energy_vs_dense": simulated(energy.mean() / _total(dense).mean(), "×", paid),
-        **{
-            f"energy_{component}_pj": simulated(of.mean(), "pJ", paid)
-            for component, of in entry.energy_pj.items()
-        },
+        **{f"energy_{component}_pj": simulated(of.mean(), "pJ", paid) for component, of in entry.energy_pj.items()},
         "inferences_per_joule": simulated(1e12 / energy.mean(), "1/J", paid),
         "power_w": simulated(energy.mean() * 1e-12 / times.mean(), "W", paid),
     }

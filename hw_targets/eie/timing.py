@@ -104,14 +104,14 @@ def _time(columns, work, machine):  # type: ignore[no-untyped-def]
     free = np.zeros(pe_count, np.int32)  # F + 1
     started = np.zeros(depth, np.int32)  # latest start of each of the last `depth` activations
     broadcast = np.int32(-1)
-    stalled = 0
+    stalled = np.int64(0)
     slot = 0
-    limit = held
+    limit = np.int64(held)
     for column in columns:
         earliest = np.int32(broadcast + 1)
         if column >= limit:
             earliest = np.int32(earliest + refill * ((column - limit) // held + 1))
-            limit = (column // held + 1) * held
+            limit = np.int64((column // held + 1) * held)
         broadcast = max(earliest, started[slot])
         stalled += broadcast - earliest
         ready = np.int32(broadcast + fetch)

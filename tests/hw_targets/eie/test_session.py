@@ -118,9 +118,9 @@ def test_every_product_is_timed(build):
         codes = torch.from_numpy(seen[layer.name][2:3])
         top, left, bottom, right = layer.padding
         padded = nn.functional.pad(codes, (left, right, top, bottom))
-        windows = nn.functional.unfold(
-            padded, layer.weight.shape[2:], dilation=layer.dilation, stride=layer.stride
-        )[0].T.numpy()
+        windows = nn.functional.unfold(padded, layer.weight.shape[2:], dilation=layer.dilation, stride=layer.stride)[
+            0
+        ].T.numpy()
         matrix = as_matrix(session.layers[layer.name].coded.codes, layer.groups)
         assert matrix.shape == (layer.weight.shape[0], windows.shape[1])
         for window, begin, end in zip(windows, of_sample.first, of_sample.first[1:], strict=False):
@@ -187,6 +187,7 @@ def test_what_eie_cannot_run_is_refused(build, tiny):
         EieSession(tiny, np.zeros((0, 4), np.float32))
     with pytest.raises(ValueError, match=r"Layer a has \d+ non-zero values"):
         EieSession(tiny, np.ones((1, 4), np.float32), EieConfig(sharing="keep"))
-    session = EieSession(tiny, np.ones((1, 4), np.float32), EieConfig(overflow="refuse", weight_sram_bytes=1, pe_count=1))
+    small = EieConfig(overflow="refuse", weight_sram_bytes=1, pe_count=1)
+    session = EieSession(tiny, np.ones((1, 4), np.float32), small)
     with pytest.raises(ValueError, match="Layer a puts"):
         simulate_network(tiny, session, np.ones((1, 4), np.float32))

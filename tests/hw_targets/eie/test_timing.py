@@ -18,7 +18,8 @@ def cases(draw):
     """Matrices of codes and vectors of activations, often with empty rows and columns, and small machines."""
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     rows, columns = draw(st.integers(1, 60)), draw(st.integers(1, 60))
-    weight = rng.integers(1, 16, (rows, columns)) * (rng.random((rows, columns)) < draw(st.sampled_from([0, 0.05, 0.3, 1])))
+    density = draw(st.sampled_from([0, 0.05, 0.3, 1]))
+    weight = rng.integers(1, 16, (rows, columns)) * (rng.random((rows, columns)) < density)
     weight[rng.random(rows) < draw(st.sampled_from([0, 0.5]))] = 0
     weight[:, rng.random(columns) < draw(st.sampled_from([0, 0.5]))] = 0
     vector = rng.integers(-99, 100, columns) * (rng.random(columns) < draw(st.sampled_from([0, 0.3, 1])))

@@ -10,6 +10,7 @@ from sparse_matrices import matrices
 
 from hw_targets.formats import FORMATS, relative_index, smallest_encoding
 
+
 @pytest.mark.parametrize("name", FORMATS)
 @settings(max_examples=60, deadline=None)
 @given(matrix=matrices(), value_bits=st.sampled_from([None, 4, 7]))

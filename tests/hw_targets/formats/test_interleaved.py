@@ -10,7 +10,12 @@ from hw_targets.formats import interleaved
 
 
 @settings(max_examples=60, deadline=None)
-@given(matrix=matrices(), pe_count=st.integers(1, 9), index_bits=st.integers(1, 5), value_bits=st.sampled_from([None, 4]))
+@given(
+    matrix=matrices(),
+    pe_count=st.integers(1, 9),
+    index_bits=st.integers(1, 5),
+    value_bits=st.sampled_from([None, 4]),
+)
 def test_decode_inverts_encode_and_size_agrees(matrix, pe_count, index_bits, value_bits):
     encoded = interleaved.encode(matrix, pe_count, index_bits)
     decoded = interleaved.decode(encoded)
@@ -27,9 +32,8 @@ def test_decode_inverts_encode_and_size_agrees(matrix, pe_count, index_bits, val
 def test_figure_3_of_the_eie_paper():
     """The memory of the first of four elements, for the matrix of figure 2."""
     matrix = np.zeros((16, 8), np.float32)
-    for row, column in (
-        [(0, 0), (8, 0), (12, 0), (4, 1), (0, 2), (12, 2), (0, 4), (4, 4), (0, 5), (12, 5), (0, 6), (8, 7), (12, 7)]
-    ):
+    for place in "0,0 8,0 12,0 4,1 0,2 12,2 0,4 4,4 0,5 12,5 0,6 8,7 12,7".split():
+        row, column = map(int, place.split(","))
         matrix[row, column] = 1
     lines = [line.split() for line in interleaved.encode(matrix, pe_count=4).memory(0).splitlines()]
     assert lines[0][2:] == "W0,0 W8,0 W12,0 W4,1 W0,2 W12,2 W0,4 W4,4 W0,5 W12,5 W0,6 W8,7 W12,7".split()
