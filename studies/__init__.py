@@ -10,10 +10,8 @@ the full test set.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 # Name → what it shows. The module `studies.<name>` holds the study, as `STUDY`.
-STUDIES: Mapping[str, str] = {
+STUDIES: dict[str, str] = {
     "schedules": "accuracy against ratio: pruned only, pruned and fine-tuned, iteratively; with L1 and with L2",
     "sensitivity": "how much of each layer can fall before the accuracy does",
     "criteria": "all criteria that apply, at equal ratios, before and after fine-tuning; random is the control",
@@ -21,4 +19,8 @@ STUDIES: Mapping[str, str] = {
     "lottery": "winning tickets against the same mask with new weights, and against a random mask",
     "allocations": "how to share out the ratio: uniform, by sensitivity, AMC, NetAdapt; at half the MACs",
     "frontier": "how many weights can go at no loss, beside published figures",
+}
+# Those about a machine: no task, no training; a module with `reproduce`.
+MACHINES: dict[str, str] = {
+    "eie": "the EIE simulator beside its paper: Tables II, IV, V, queues, padding, number of elements",
 }

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.cli.complete import completes_with, task_names
 from harness.names import UnknownNameError, UsageError
-from studies import STUDIES
+from studies import MACHINES, STUDIES
 
 if TYPE_CHECKING:
     from harness.tasks.task import Task
@@ -40,6 +40,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def execute(args: argparse.Namespace) -> int:
     if args.name is None:
         return _list(args.output)
+    if args.name in MACHINES:
+        return _reproduce(args)
     study = find_study(args.name)
     if args.redraw:
         return _redraw(study, args.output / study.name / args.task)
@@ -79,7 +81,7 @@ def find_study(name: str) -> Study:
     from importlib import import_module
 
     if name not in STUDIES:
-        raise UnknownNameError("study", name, STUDIES)
+        raise UnknownNameError("study", name, [*STUDIES, *MACHINES])
     study: Study = import_module(f"studies.{name}").STUDY
     return study
 
@@ -127,7 +129,7 @@ def _seeds(text: str | None) -> list[int]:
 def _list(output: Path) -> int:
     from harness.cli.output import make_table, show_table
 
-    rows = [(name, shows, _taken(output / name)) for name, shows in STUDIES.items()]
+    rows = [(name, shows, _taken(output / name)) for name, shows in (STUDIES | MACHINES).items()]
     show_table(make_table(("study", "what it shows", "time it took"), rows))
     print(f"openprune study NAME [--task {DEFAULT_TASK}] runs one; with --plan it only says how long that takes.")
     return 0
@@ -144,6 +146,15 @@ def _taken(folder: Path) -> str:
         except (ValueError, KeyError, TypeError):
             told.append(f"{file} is damaged")
     return "; ".join(told) or "not run yet"
+
+
+def _reproduce(args: argparse.Namespace) -> int:
+    from studies.eie_report import reproduce
+
+    if args.set or args.plan or args.redraw or args.max is not None:
+        raise UsageError(f"The study {args.name} takes a minute and has no settings: --seeds and --output alone apply.")
+    _show(*reproduce(args.output, _seeds(args.seeds) or [0, 1, 2]))
+    return 0
 
 
 def _redraw(study: Study, folder: Path) -> int:

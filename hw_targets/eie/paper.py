@@ -44,7 +44,22 @@ LAYERS = {
 
 
 def random_layer(name: str, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """A random mask `[rows, columns]` and the int32 columns of non-zero activations, at the layer's densities."""
+    """A random mask `[rows, columns]`, and the int32 columns of as many non-zero activations as the density says."""
     layer = LAYERS[name]
     mask = rng.random((layer.rows, layer.columns), dtype=np.float32) < layer.weight_density
-    return mask, np.flatnonzero(rng.random(layer.columns) < layer.activation_density).astype(np.int32)
+    active = rng.choice(layer.columns, round(layer.activation_density * layer.columns), replace=False)
+    return mask, np.sort(active).astype(np.int32)
+
+
+# Table V, on AlexNet's seventh layer.
+TABLE_5 = {"power_w": 0.59, "frames_per_s": 81_967.0, "frames_per_j": 138_927.0, "area_mm2": 40.8}
+TABLE_5_256 = {"pe_count": 256, "clock_hz": 1.2e9, "frames_per_s": 426_230.0}  # the projection to 28 nm
+TABLE_5_LAYER = "Alex-7"
+TABLE_2_MW = {  # one element
+    "activation_queue": 0.112,
+    "pointer_read": 1.807,
+    "weight_read": 4.955,
+    "arithmetic": 1.162,
+    "activation_access": 1.122,
+    "total": 9.157,
+}
