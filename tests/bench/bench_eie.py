@@ -1,0 +1,162 @@
+"""How fast EIE is simulated, and against a machine stepped cycle by cycle.
+
+    python tests/bench/bench_eie.py [--rounds 7] [--json]
+
+- `layers`: the recurrence over the paper's nine layers (Table III, random masks, 64 elements) after
+  counting, in simulated cycles a second of all together. Required: 100 million.
+- `convolution`: the same over the lowered convolutions of ResNet-20 with 70 % of the weights removed at
+  random, on random images. Required: 40 million.
+- `count`: entries of a mask of 4096 × 25088. Required: under 0.1 s.
+- `vgg`: the three linear layers of VGG-16, coded, encoded and multiplied by one vector. Required: under 1 s.
+- `batch`: 256 vectors of VGG-6 on the encoded layer, values included. Required: under 1 s.
+- `stepper`: the recurrence and the stepped machine of the tests on one small layer, in turns; their ratio.
+
+Times are medians over rounds, with the least and the greatest. Exit status 1 if a requirement is missed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+ROOT = Path(__file__).parents[2]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "support")]
+
+from eie_stepper import step_through  # noqa: E402
+
+from hw_targets.eie import EieConfig, EieLayer  # noqa: E402
+from hw_targets.eie.layout import lay_out  # noqa: E402
+from hw_targets.eie.lowering import as_matrix, products  # noqa: E402
+from hw_targets.eie.paper import LAYERS, random_layer  # noqa: E402
+from hw_targets.eie.timing import run  # noqa: E402
+from hw_targets.formats.interleaved import count_entries  # noqa: E402
+
+CONFIG = EieConfig()
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--json", action="store_true", help="print JSON instead of lines")
+    arguments = parser.parse_args()
+    results = [bench(arguments.rounds) for bench in (layers, convolution, count, vgg, batch, stepper)]
+    if arguments.json:
+        print(json.dumps(results, indent=1))
+    else:
+        for result in results:
+            verdict = {True: "met", False: "NOT met", None: "no requirement"}[result["met"]]
+            low, high = result["spread"]
+            print(f"{result['name']:12s} {result['value']:10.4g} ({low:.4g} … {high:.4g}) {result['unit']}: {verdict}")
+    return 0 if all(result["met"] is not False for result in results) else 1
+
+
+def layers(rounds: int) -> dict[str, Any]:
+    rng = np.random.default_rng(0)
+    work = [(lay_out(mask, CONFIG), active) for mask, active in (random_layer(name, rng) for name in LAYERS)]
+
+    def simulate() -> int:
+        return sum(int(run(layout, active, np.array([0, active.size]), CONFIG).cycles[0]) for layout, active in work)
+
+    return _rate("layers", simulate, rounds, 100)
+
+
+def convolution(rounds: int) -> dict[str, Any]:
+    import torch
+
+    from harness.models import build_model
+    from harness.run.export import export_onnx
+    from hw_targets.trace import trace
+
+    model = build_model("resnet20", seed=0).eval()
+    generator = torch.Generator().manual_seed(0)
+    for parameter in model.parameters():
+        parameter.data[torch.rand(parameter.shape, generator=generator) < 0.7 * (parameter.ndim == 4)] = 0
+    images = np.random.default_rng(0).normal(size=(4, 3, 32, 32)).astype(np.float32)
+    found = [layer for layer in trace(export_onnx(model, torch.zeros(2, 3, 32, 32)), images) if layer.kind == "conv"]
+    work = []
+    for layer in found:
+        layout = lay_out(as_matrix(layer.weight != 0, layer.groups), CONFIG)
+        work += [(layout, products(layer, layer.inputs, sample)) for sample in range(len(images))]
+
+    def simulate() -> int:
+        return sum(int(run(layout, each.active, each.first, CONFIG).cycles.sum()) for layout, each in work)
+
+    return _rate("convolution", simulate, rounds, 40)
+
+
+def count(rounds: int) -> dict[str, Any]:
+    mask = np.random.default_rng(0).random((4096, 25088), dtype=np.float32) < 0.04
+    return _time("count", lambda: count_entries(mask, 64), rounds, 0.1)
+
+
+def vgg(rounds: int) -> dict[str, Any]:
+    rng = np.random.default_rng(0)
+    work = [_weight_and_vectors(name, 1, rng) for name in ("VGG-6", "VGG-7", "VGG-8")]
+    return _time("vgg", lambda: [EieLayer(weight).multiply(vectors) for weight, vectors in work], rounds, 1.0)
+
+
+def batch(rounds: int) -> dict[str, Any]:
+    weight, vectors = _weight_and_vectors("VGG-6", 256, np.random.default_rng(0))
+    layer = EieLayer(weight)
+    return _time("batch", lambda: layer.multiply(vectors), rounds, 1.0)
+
+
+def stepper(rounds: int) -> dict[str, Any]:
+    rng = np.random.default_rng(0)
+    weight = (rng.integers(1, 16, (256, 128)) * (rng.random((256, 128)) < 0.2)).astype(np.uint8)
+    vector = rng.integers(1, 100, 128) * (rng.random(128) < 0.5)
+    active = np.flatnonzero(vector).astype(np.int32)
+
+    def recurrence() -> None:
+        run(lay_out(weight, CONFIG), active, np.array([0, active.size]), CONFIG)
+
+    recurrence()
+    ratios = []
+    for _ in range(rounds):
+        ours = _seconds(recurrence)
+        ratios.append(_seconds(lambda: step_through(weight, vector, CONFIG)) / ours)
+    return _result("stepper", ratios, "times as fast as stepping", None)
+
+
+def _weight_and_vectors(name: str, vectors: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    layer = LAYERS[name]
+    weight = rng.normal(size=(layer.rows, layer.columns)).astype(np.float32)
+    weight[rng.random(weight.shape, dtype=np.float32) >= layer.weight_density] = 0
+    values = rng.random((vectors, layer.columns))
+    return weight, values * (rng.random(values.shape) < layer.activation_density)
+
+
+def _rate(name: str, simulate: Callable[[], int], rounds: int, required: float) -> dict[str, Any]:
+    cycles = simulate()
+    rates = [cycles / _seconds(simulate) * 1e-6 for _ in range(rounds)]
+    result = _result(name, rates, f"million cycles/s, at least {required:g}", None)
+    return {**result, "met": result["value"] >= required}
+
+
+def _time(name: str, work: Callable[[], object], rounds: int, limit: float) -> dict[str, Any]:
+    work()
+    result = _result(name, [_seconds(work) for _ in range(rounds)], f"s, at most {limit:g}", None)
+    return {**result, "met": result["value"] <= limit}
+
+
+def _result(name: str, values: list[float], unit: str, met: bool | None) -> dict[str, Any]:
+    spread = [min(values), max(values)]
+    return {"name": name, "value": statistics.median(values), "spread": spread, "unit": unit, "met": met}
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+
+if __name__ == "__main__":
+    sys.exit(main())
