@@ -54,6 +54,12 @@ def layers() -> Mapping[str, Layer]:
     return {**found, TRAINED: _trained, BALANCED: _balanced, SHUFFLED: _shuffled}
 
 
+def machine(cell: Cell) -> EieConfig:
+    """The machine of a cell. Fewer elements get more registers each, so that as many activations fit in all."""
+    registers = max(EieConfig.registers, EieConfig.registers * EieConfig.pe_count // cell["pe_count"])
+    return EieConfig(fifo_depth=cell["fifo_depth"], pe_count=cell["pe_count"], registers=registers)
+
+
 def measure(mask: np.ndarray, active: np.ndarray, config: EieConfig) -> dict[str, float]:
     """One vector through one layer."""
     layout = lay_out(mask, config)
@@ -63,10 +69,10 @@ def measure(mask: np.ndarray, active: np.ndarray, config: EieConfig) -> dict[str
     return {
         "cycles": cycles,
         "theoretical_cycles": theoretical,
-        "load_balance_efficiency": theoretical / cycles,
-        "padding_fraction": layout.padding_fraction,
+        "load_balance_efficiency": round(theoretical / cycles, 6),
+        "padding_fraction": round(layout.padding_fraction, 6),
         "stalled_cycles": float(activity.stalled[0]),
-        **{f"energy_{name}_pj": float(of[0]) for name, of in energy.items()},
+        **{f"energy_{name}_pj": round(float(of[0]), 3) for name, of in energy.items()},
     }
 
 

@@ -13,7 +13,6 @@ import numpy as np
 from harness.environment import describe_environment
 from harness.progress import progress_bar
 from harness.store import write_atomically
-from hw_targets.eie.config import EieConfig
 from hw_targets.eie.paper import LAYERS
 from studies import eie
 from studies.plots import LOOK, MARKERS, to_svg
@@ -44,8 +43,7 @@ def reproduce(output: Path, seeds: Sequence[int], say: Callable[[str], None] = p
                 if len(drawn) > 1:  # masks are large, and used one after the other
                     drawn.clear()
                 drawn[key] = layer(np.random.default_rng(cell["seed"]), cell["pe_count"])
-            config = EieConfig(fifo_depth=cell["fifo_depth"], pe_count=cell["pe_count"])
-            numbers = eie.measure(*drawn[key], config)
+            numbers = eie.measure(*drawn[key], eie.machine(cell))
             rows.append({"cell": cell, "numbers": numbers, "time_s": round(time.perf_counter() - began, 4)})
             advance(1)
     found = eie.Found(rows)
@@ -65,10 +63,17 @@ def reproduce(output: Path, seeds: Sequence[int], say: Callable[[str], None] = p
     folder = output / "eie" / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     files = [folder / "result.json", folder / "tables.md", folder / "plot.svg"]
-    write_atomically(files[0], json.dumps(facts, indent=1, ensure_ascii=False) + "\n")
+    write_atomically(files[0], _lines(facts) + "\n")
     write_atomically(files[1], text + "\n")
     write_atomically(files[2], to_svg(plot(found)))
     return sentences, files
+
+
+def _lines(facts: dict[str, Any]) -> str:
+    """JSON with one cell a line."""
+    cells = ",\n".join(json.dumps(row, ensure_ascii=False) for row in facts["cells"])
+    text = json.dumps({**facts, "cells": []}, indent=1, ensure_ascii=False)
+    return text.replace('"cells": []', f'"cells": [\n{cells}\n ]')
 
 
 def tables(found: eie.Found) -> str:
@@ -104,6 +109,7 @@ def plot(found: eie.Found) -> Figure:
         alone = found.mean("cycles", name, pe_count=1)
         faster = [alone / found.mean("cycles", name, pe_count=count) for count in eie.ELEMENTS]
         speed.plot(eie.ELEMENTS, faster, label=name, **look)
+    padding.set_ylim(bottom=0)
     speed.plot(eie.ELEMENTS, eie.ELEMENTS, color="#8a8f98", linestyle=":", label="linear")
     speed.set_yscale("log", base=2)
     for axes, x, y in (
