@@ -47,16 +47,23 @@ def _latency_chart(target: str, entries: Sequence[Entry]) -> Chart:
         )
     for share in (50, 90, 99):
         figure.add_hline(y=share, line={"color": GREY, "width": 1, "dash": "dot"}, opacity=0.6)
-    style(figure, f"latency, {scale.unit} (logarithmic)", "queries answered, %")
+    simulated = all(_simulated(entry) for entry in entries)
+    style(figure, f"latency, {scale.unit} (logarithmic)", f"{'samples' if simulated else 'queries'} answered, %")
     figure.update_layout(height=430, xaxis_type="log", yaxis={"range": [0, 101], "tickvals": [0, 25, 50, 75, 90, 99]})
     _log_ticks(figure, np.concatenate([np.asarray(samples) for *_, samples in curves]) / scale.factor)
     return Chart(
         f"Latency on {target}",
-        "Each curve shows the share of queries that were answered within a time; further left is faster. "
+        "Each curve shows the share that was answered within a time; further left is faster. "
         "Dotted lines mark the median, the 90th and the 99th percentile. "
-        "The dense network ran in turns with the entry.",
+        + ("Times are simulated." if simulated else "The dense network ran in turns with the entry."),
         figure,
     )
+
+
+def _simulated(entry: Entry) -> bool:
+    """Whether the times are a simulator's."""
+    latency = entry.record.quantities.get("latency_p50_ns")
+    return latency is not None and latency.basis == "simulated"
 
 
 def _log_ticks(figure: go.Figure, values: np.ndarray) -> None:
