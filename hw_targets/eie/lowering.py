@@ -41,18 +41,19 @@ def as_matrix(codes: np.ndarray, groups: int = 1) -> np.ndarray:
     return spread
 
 
-def products(layer: LayerTrace, codes: np.ndarray, sample: int) -> Products:
-    """What `sample` puts through `layer`.
+def products(layer: LayerTrace, codes: np.ndarray, sample: int, samples: int) -> Products:
+    """What `sample`, counted from 0, puts through `layer`.
 
     Args:
         codes: the layer's input as the machine reads it, in the layout of `LayerTrace.inputs`.
+        samples: how many there are in `codes`. Those of a linear layer may have been flattened with
+            tokens or pixels into rows, as many for each sample, one sample after the other.
     """
     if layer.kind == "conv":
         return _windows_of(layer, codes[sample])
-    own = codes[:, sample] if layer.kind == "lstm" else codes[sample]
-    vector, column = np.nonzero(own.reshape(-1, own.shape[-1]))
-    vectors = own.size // own.shape[-1]
-    return Products(column.astype(np.int32), np.searchsorted(vector, np.arange(vectors + 1)).astype(np.int64))
+    rows = codes[:, sample] if layer.kind == "lstm" else codes.reshape(samples, -1, codes.shape[-1])[sample]
+    vector, column = np.nonzero(rows)
+    return Products(column.astype(np.int32), np.searchsorted(vector, np.arange(len(rows) + 1)).astype(np.int64))
 
 
 def _windows_of(layer: LayerTrace, image: np.ndarray) -> Products:

@@ -98,16 +98,19 @@ def simulate_network(model: onnx.ModelProto, session: EieSession, samples: np.nd
     uses = {each.name: np.zeros(layout.columns) for each, layout in zip(on_chip, layouts, strict=True)}
     by_name = dict(zip(found, zip(on_chip, layouts, strict=True), strict=True))
 
+    together = samples[:0]
+
     def watch(name: str, codes: np.ndarray) -> None:
         layer, layout = by_name[name]
-        for sample in range(codes.shape[1 if layer.kind == "lstm" else 0]):
-            vectors = products(layer, codes, sample)
+        for sample in range(len(together)):
+            vectors = products(layer, codes, sample, len(together))
             activity = run(layout, vectors.active, vectors.first, config)
             found[name].append(np.array([of.sum() for of in vars(activity).values()]))
             uses[name] += np.bincount(vectors.active, minlength=layout.columns)
 
     for begin in range(0, len(samples), AT_ONCE):
-        session.run(samples[begin : begin + AT_ONCE], watch)
+        together = samples[begin : begin + AT_ONCE]
+        session.run(together, watch)
     layers = []
     for layer, layout, of_layer in zip(on_chip, layouts, bits, strict=True):
         activity = Activity(*np.array(found[layer.name]).T)

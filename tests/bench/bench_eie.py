@@ -84,7 +84,7 @@ def convolution(rounds: int) -> dict[str, Any]:
     work = []
     for layer in found:
         layout = lay_out(as_matrix(layer.weight != 0, layer.groups), CONFIG)
-        work += [(layout, products(layer, layer.inputs, sample)) for sample in range(len(images))]
+        work += [(layout, products(layer, layer.inputs, sample, len(images))) for sample in range(len(images))]
 
     def simulate() -> int:
         return sum(int(run(layout, each.active, each.first, CONFIG).cycles.sum()) for layout, each in work)
