@@ -22,6 +22,8 @@ LIBRARIES = (
     "onnxruntime",
     "onnxscript",
     "numpy",
+    "numba",
+    "scikit-learn",
     "mlcommons-loadgen",
     "zeus",
 )

@@ -71,6 +71,10 @@ class Unavailable:
     reason: str
 
 
+class ModelRefused(Exception):
+    """The target cannot hold or run a model, by limits that it documents (the entry's `invalid`)."""
+
+
 class TargetError(Exception):
     """The target failed through no fault of the entry (the harness's `error`, never `invalid`)."""
 
@@ -103,6 +107,9 @@ class Target(Protocol):
         Args:
             calibration: real inputs `[n, …]`, never of the test set, for a target whose number formats
                 must be chosen from the activations.
+
+        Raises:
+            ModelRefused: says what the target cannot hold or run.
         """
         ...
 

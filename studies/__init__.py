@@ -20,7 +20,7 @@ STUDIES: dict[str, str] = {
     "allocations": "how to share out the ratio: uniform, by sensitivity, AMC, NetAdapt; at half the MACs",
     "frontier": "how many weights can go at no loss, beside published figures",
 }
-# Those about a machine: no task, no training; a module with `reproduce`.
+# Those about a machine: no task, no training; `studies.<name>_report` has `reproduce`.
 MACHINES: dict[str, str] = {
     "eie": "the EIE simulator beside its paper: Tables II, IV, V, queues, padding, number of elements",
 }

@@ -149,11 +149,13 @@ def _taken(folder: Path) -> str:
 
 
 def _reproduce(args: argparse.Namespace) -> int:
-    from studies.eie_report import reproduce
+    from importlib import import_module
 
-    if args.set or args.plan or args.redraw or args.max is not None:
+    given = (args.set, args.plan, args.redraw, args.max is not None, args.threads, args.task != DEFAULT_TASK)
+    if any(given):
         raise UsageError(f"The study {args.name} takes a minute and has no settings: --seeds and --output alone apply.")
-    _show(*reproduce(args.output, _seeds(args.seeds) or [0, 1, 2]))
+    report = import_module(f"studies.{args.name}_report")
+    _show(*report.reproduce(args.output, _seeds(args.seeds) or [0, 1, 2]))
     return 0
 
 

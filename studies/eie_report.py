@@ -20,6 +20,9 @@ from studies.plots import LOOK, MARKERS, to_svg
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+WHY_RANDOM = """The paper's masks are not published. Ours are random at Table III's densities, which are rounded to
+whole per cent of the weights, and random masks are better balanced than trained ones. So a row can be off by
+the rounding (see the theoretical times) and by the balance (see the actual ones); neither is adjusted."""
 SCHEMA = "openprune.study.eie/1"
 FOLDER = "paper_layers"
 SHOWN = ("Alex-7", "VGG-6", "NT-We", "NT-Wd", eie.TRAINED, eie.BALANCED, eie.SHUFFLED)
@@ -64,7 +67,8 @@ def reproduce(output: Path, seeds: Sequence[int], say: Callable[[str], None] = p
     folder.mkdir(parents=True, exist_ok=True)
     files = [folder / "result.json", folder / "tables.md", folder / "plot.svg"]
     write_atomically(files[0], _lines(facts) + "\n")
-    write_atomically(files[1], text + "\n")
+    said = "\n".join(f"- {sentence}" for sentence in sentences)
+    write_atomically(files[1], f"{text}\n\n### In words\n\n{WHY_RANDOM}\n\n{said}\n")
     write_atomically(files[2], to_svg(plot(found)))
     return sentences, files
 

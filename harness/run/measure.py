@@ -18,7 +18,7 @@ from harness.records import Quality
 from harness.run.rules import HarnessError, RuleBroken
 from harness.store import Store, stage_key
 from harness.tasks.task import Task
-from hw_targets.target import Effort, Measurement, Session, Target, TargetError, Unavailable
+from hw_targets.target import Effort, Measurement, ModelRefused, Session, Target, TargetError, Unavailable
 
 if TYPE_CHECKING:
     import onnx
@@ -149,12 +149,15 @@ def _judge_and_measure(
     def dense_right() -> np.ndarray:
         try:
             return right(as_session(target.numerics(dense, samples)), "Judging the dense reference")
-        except RuleBroken as broken:
+        except (RuleBroken, ModelRefused) as broken:
             raise HarnessError(f"the dense reference itself cannot be judged on {target.name}: {broken}") from broken
 
     reference = _once_per_store(store, task, subject, target, dense_right)
     _check_layers(model, samples[:1])
-    session = as_session(target.numerics(model, samples))
+    try:
+        session = as_session(target.numerics(model, samples))
+    except ModelRefused as refused:
+        raise RuleBroken("target_refuses", str(refused)) from refused
     same = subject.model_sha256 == subject.dense_sha256
     entry = reference if same else right(session, "Judging the entry")
     check_batch_independence(session, inputs("test"))

@@ -35,7 +35,7 @@ def multiply(batches: tuple[Interleaved, ...], table: np.ndarray, vectors: np.nd
 def _multiply(codes, zeros, pointers, starts, table, activations, sums):  # type: ignore[no-untyped-def]
     pe_count = len(pointers)
     for vector in numba.prange(len(activations)):
-        registers = np.zeros(sums.shape[1] + pe_count, np.int64)
+        registers = np.zeros(sums.shape[1], np.int64)
         active = np.flatnonzero(activations[vector])
         for pe in range(pe_count):
             start, pointer = starts[pe], pointers[pe]
@@ -45,4 +45,4 @@ def _multiply(codes, zeros, pointers, starts, table, activations, sums):  # type
                 for entry in range(start + pointer[column], start + pointer[column + 1]):
                     row += (np.int64(zeros[entry]) + 1) * pe_count
                     registers[row] += table[codes[entry]] * activation
-        sums[vector] = registers[: sums.shape[1]]
+        sums[vector] = registers

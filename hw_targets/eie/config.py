@@ -14,11 +14,13 @@ LIMITS = {
     "codebook_bits": (1, 8),
     "value_bits": (4, 16),
     "line_bits": (8, 1024),
-    "registers": (1, 1 << 15),
+    "registers": (1, (1 << 15) - 1),
     "fetch_cycles": (1, 64),
     "pipeline_stages": (1, 64),
     "weight_sram_bytes": (1, 1 << 40),
     "pointer_sram_bytes": (1, 1 << 40),
+    "activation_sram_bytes": (1, 1 << 40),
+    "pointer_bits": (1, 64),
 }
 
 
@@ -27,7 +29,7 @@ class EieConfig:
     """EIE as published, at 45 nm (Han et al. 2016, arXiv 1602.01528, sections III to V), unless told otherwise.
 
     Attributes:
-        pe_count: processing elements, 1 to 256; a square number of fours makes a full quadtree.
+        pe_count: processing elements, 1 to 256; a power of four makes a full quadtree.
         fifo_depth: activations that an element's queue holds (figure 8: little is gained above 8).
         clock_hz: cycles in a second.
         index_bits: of the number of zeros before an entry.
@@ -39,9 +41,10 @@ class EieConfig:
         fetch_cycles: from a broadcast to the first multiplication on an idle element: pointers, then a
             line of weights. One cycle each is our reading; the paper gives no figure.
         pipeline_stages: of the arithmetic unit, which the last entry still has to go through.
-        weight_sram_bytes, pointer_sram_bytes: of one element.
-        pointer_bits: of one column pointer.
-        dram_bytes_per_cycle: at which weights that do not fit on chip are reloaded. The paper has no
+        weight_sram_bytes, pointer_sram_bytes, activation_sram_bytes: of one element.
+        pointer_bits: of one column pointer. The paper's 16 bits address 65,536 entries, where its weight
+            memory holds 131,072; here the memory is the limit.
+        dram_bytes_per_cycle: at which what does not fit on chip comes and goes. The paper has no
             DRAM: 16 bytes a cycle are one channel of DDR3-1600 at 800 MHz, an assumption.
         sharing: `keep` uses a layer's weights as they are, and refuses more distinct values than the
             codebook holds; `cluster` finds the values by k-means; `auto` keeps where it can.
@@ -63,6 +66,7 @@ class EieConfig:
     pipeline_stages: int = 4
     weight_sram_bytes: int = 128 * 1024
     pointer_sram_bytes: int = 32 * 1024
+    activation_sram_bytes: int = 2 * 1024
     pointer_bits: int = 16
     dram_bytes_per_cycle: float = 16.0
     sharing: Sharing = "auto"

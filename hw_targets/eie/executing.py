@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from math import frexp
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     import torch
 
 Watch = Callable[[np.ndarray], None]
+SUM_BITS = 51  # of a float64's 53, for a bias: the products need the rest at most
 SPARE = 2.0  # the greatest value of the calibration samples may be exceeded this many times before it saturates
 
 
@@ -53,32 +55,48 @@ class ExecutedLayer:
         self.formats: Formats | None = None
         self.bias = _bias(node, constants)
         self.constants = constants
+        self.flat = False  # a convolution in one dimension
         if np.prod(node.weight.values.shape[1:]) > EXACT_TERMS:
             raise ValueError(f"Layer {node.name} adds more than {EXACT_TERMS} products, which could be rounded.")
 
-    def calibrate(self, *inputs: np.ndarray) -> list[np.ndarray]:
-        """Choose the formats from what these inputs need, with a bit to spare, and return what `run` does."""
+    def calibrate(self, values: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+        """Choose the formats from what these activations need, with a bit to spare, and return what `run` does.
+
+        Raises:
+            GraphError: there is NaN or infinity among the activations.
+        """
         bits = self.config.value_bits
+        inputs = values[self.node.inputs[0]]
+        if not np.isfinite(inputs).all():
+            raise GraphError(f"Layer {self.node.name}: its activations have NaN or infinity in them.")
+        self.flat = self.node.kind == "conv" and inputs.ndim == 3
         if self.node.kind == "lstm":
-            greatest = recurrent.greatest(self, inputs[0])
+            greatest = recurrent.greatest(self, values)
             self.formats = Formats(*(format_for(SPARE * each, bits) for each in greatest))
         else:
-            canonical = self._canonical(inputs[0])
-            reads = format_for(SPARE * float(np.abs(canonical).max(initial=0)), bits)
+            canonical = self._canonical(inputs)
+            reads = self._exact_with_bias(format_for(SPARE * float(np.abs(canonical).max(initial=0)), bits))
             exact, fraction = self._sums(reads.encode(canonical), reads)
             writes = format_for(SPARE * float(np.abs(exact).max(initial=0)) * 2.0**-fraction, bits)
             self.formats = Formats(reads, writes)
-        return self.run(*inputs)
+        return self.run(values)
 
-    def run(self, *inputs: np.ndarray, watch: Watch | None = None) -> list[np.ndarray]:
-        """The node's outputs, float32, from its activations as the graph has them.
+    def run(self, values: Mapping[str, np.ndarray], watch: Watch | None = None) -> list[np.ndarray]:
+        """The node's outputs, in the type of its input, from the graph's activations by name.
 
         Args:
             watch: is given the input's codes, whole numbers in the layout of `LayerTrace.inputs`.
         """
+        inputs = values[self.node.inputs[0]]
         if self.node.kind == "lstm":
-            return recurrent.run(self, inputs[0], watch)
-        return [self._as_in_graph(self.product(self._canonical(inputs[0]), watch), inputs)]
+            outputs = recurrent.run(self, values, watch)
+        else:
+            outputs = [self._as_in_graph(self.product(self._canonical(inputs), watch), values)]
+        return [np.ascontiguousarray(output, inputs.dtype) for output in outputs]
+
+    def constant_or_activation(self, name: str, values: Mapping[str, np.ndarray]) -> np.ndarray:
+        """A tensor that the node reads beside its input and its weight."""
+        return self.constants[name] if name in self.constants else values[name]
 
     def product(self, canonical: np.ndarray, watch: Watch | None = None) -> np.ndarray:
         """The weight's products with activations, plus the bias, as written back: float32."""
@@ -105,40 +123,49 @@ class ExecutedLayer:
         weight, activations = torch.from_numpy(self.coded.integers()), torch.from_numpy(codes)
         if self.node.kind != "conv":
             return torch.nn.functional.linear(activations, weight).numpy()
-        geometry = convolution_geometry(self.node.attributes, self._flat, codes.shape, tuple(weight.shape))
+        geometry = convolution_geometry(self.node.attributes, self.flat, codes.shape, tuple(weight.shape))
         return convolve(activations, weight, **geometry).numpy()
 
-    @property
-    def _flat(self) -> bool:
-        """A convolution in one dimension."""
-        return len(self.node.attributes.get("kernel_shape", (1, 1))) == 1
+    def _exact_with_bias(self, reads: FixedPoint) -> FixedPoint:
+        """`reads`, with so few bits behind the point that float64 holds the bias beside the products."""
+        greatest = 0.0 if self.bias is None else float(np.abs(self.bias).max(initial=0))
+        if greatest == 0:
+            return reads
+        most = SUM_BITS - frexp(greatest)[1] - self.coded.format.fraction
+        return FixedPoint(reads.bits, min(reads.fraction, most))
 
     def _canonical(self, inputs: np.ndarray) -> np.ndarray:
         """The activations in the layout of `LayerTrace.inputs`."""
         attributes = self.node.attributes
         if self.node.kind == "conv":
-            return inputs[:, :, None, :] if self._flat else inputs
+            return inputs[:, :, None, :] if self.flat else inputs
         if self.node.weight_on_left:
             return inputs if attributes.get("transB", 0) else np.swapaxes(inputs, -1, -2)
         return inputs.T if attributes.get("transA", 0) else inputs
 
-    def _as_in_graph(self, sums: np.ndarray, inputs: tuple[np.ndarray, ...]) -> np.ndarray:
+    def _as_in_graph(self, sums: np.ndarray, values: Mapping[str, np.ndarray]) -> np.ndarray:
         """The layer's result as its node gives it; what else a Gemm adds is the host's work."""
         if self.node.kind == "conv":
-            return sums[:, :, 0, :] if self._flat else sums
+            return sums[:, :, 0, :] if self.flat else sums
         if self.node.weight_on_left:
             sums = np.swapaxes(sums, -1, -2)
-        if self.node.node.op_type == "Gemm" and len(self.node.node.input) > 2 and self.bias is None:
-            name = self.node.node.input[2]
-            added = self.constants[name] if name in self.constants else inputs[1]
-            sums = sums + np.float32(self.node.attributes.get("beta", 1.0)) * added
-        return np.ascontiguousarray(sums, np.float32)
+        if self.node.node.op_type == "Gemm" and self.bias is None and (name := _third(self.node)):
+            beta = np.float32(self.node.attributes.get("beta", 1.0))
+            sums = sums + beta * self.constant_or_activation(name, values)
+        return sums
+
+
+def _third(node: ComputeNode) -> str:
+    """The name of what a convolution or a Gemm adds, or nothing."""
+    return node.node.input[2] if len(node.node.input) > 2 else ""
 
 
 def _bias(node: ComputeNode, constants: Mapping[str, np.ndarray]) -> np.ndarray | None:
     """What is added to each output, float64 `[out]`, where the registers can start from it."""
     assert node.weight is not None
-    name = node.node.input[2] if len(node.node.input) > 2 else ""
+    name = _third(node)
+    if node.kind == "conv" and name and name not in constants:
+        raise GraphError(f"Layer {node.name}: a bias that depends on the input does not run on EIE.")
     if node.kind == "lstm" or not name or node.weight_on_left or name not in constants:
         return None
     bias = constants[name].astype(np.float64).reshape(-1)

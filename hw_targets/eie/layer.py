@@ -65,7 +65,8 @@ class EieLayer:
         self.weight = code_weight(weight, self.config)
         self.encoded = encode_batches(self.weight.codes, self.config)
         self.layout = lay_out(self.weight.codes, self.config)
-        self.dram_bits = reload_bits([self.layout], [f"A weight of shape {list(weight.shape)}"], self.config)[0]
+        name = f"A weight of shape {list(weight.shape)}"
+        self.dram_bits = reload_bits({name: self.layout}, (), self.config)[name]
 
     def multiply(self, activations: np.ndarray, *, relu: bool = False) -> EieLayerResult:
         """Multiply by each vector of `activations`; see `simulate_layer`."""
@@ -115,8 +116,8 @@ def simulate_layer(
 
     The weight is held as codes of a codebook (see `EieConfig.sharing`); its values, the activations
     and the result are in fixed point of 16 bits, each with the binary point where its greatest value
-    needs it. Sums are exact until they are written back. To multiply by more vectors later, keep an
-    `EieLayer`.
+    needs it; vectors of a batch have theirs in common. Sums are exact until they are written back.
+    To multiply by more vectors later, keep an `EieLayer`.
 
     Args:
         weight: `[out, in]`.
@@ -136,4 +137,4 @@ def _numbers(array: np.ndarray, name: str) -> np.ndarray:
         raise ValueError(f"{name}: EIE reads real numbers, not {array.dtype}.")
     if not np.isfinite(array).all():
         raise ValueError(f"{name}: there is NaN or infinity; EIE's numbers are finite.")
-    return array
+    return array if array.dtype.kind == "f" else array.astype(np.float64)

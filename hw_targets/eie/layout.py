@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -66,9 +66,13 @@ class Layout:
         pointers = len(self.batches) * config.pe_count * (self.columns + 1)
         return self.entries * config.entry_bits + pointers * config.pointer_bits
 
+    def pointer_bytes(self, config: EieConfig) -> int:
+        """Column pointers of one element, which has all columns."""
+        return len(self.batches) * (self.columns + 1) * config.pointer_bits // 8
+
     def too_large(self, config: EieConfig) -> str | None:
         """Which memory of an element does not hold its part, and what would; None where all fits."""
-        pointers = len(self.batches) * (self.columns + 1) * config.pointer_bits // 8
+        pointers = self.pointer_bytes(config)
         if pointers > config.pointer_sram_bytes:
             return (
                 f"needs {pointers} bytes of column pointers on every element, which has "
@@ -77,37 +81,43 @@ class Layout:
         fullest = int(self.entries_of_elements.max())
         if fullest > config.entries_per_pe:
             return (
-                f"puts {fullest} entries on its fullest element, which holds {config.entries_per_pe}; "
-                f"{-(-self.entries // config.entries_per_pe)} elements could hold it, there are {config.pe_count}"
+                f"puts {fullest} entries on its fullest element, which holds {config.entries_per_pe}; evenly "
+                f"shared, they take {-(-self.entries // config.entries_per_pe)} elements (there are {config.pe_count})"
             )
         return None
 
 
-def reload_bits(layouts: Sequence[Layout], names: Sequence[str], config: EieConfig) -> list[int]:
-    """Bits of each layer that come from DRAM for every sample: none if all layers are on chip together.
+def reload_bits(layouts: Mapping[str, Layout], repeated: Collection[str], config: EieConfig) -> dict[str, int]:
+    """Bits of each layer, by name, that come from DRAM for every sample: none if all are on chip together.
 
     Otherwise all are reloaded, layer by layer and piece by piece: what one sample leaves behind is
     not what the next begins with.
 
+    Args:
+        repeated: layers whose weight another one holds already.
+
     Raises:
         ValueError: they do not fit, and `config.overflow` is `refuse`; names the first that does not.
     """
-    for layout, name in zip(layouts, names, strict=True):
-        reason = layout.too_large(config)
-        if reason and config.overflow == "refuse":
-            raise ValueError(f"{name} {reason}. overflow=reload fetches it from DRAM for every sample.")
-    entries = np.sum([layout.entries_of_elements for layout in layouts], axis=0).max()
-    pointers = sum(len(layout.batches) * (layout.columns + 1) for layout in layouts) * config.pointer_bits / 8
+    stored = [layout for name, layout in layouts.items() if name not in repeated]
+    if not stored:
+        return {}
+    entries = int(np.sum([layout.entries_of_elements for layout in stored], axis=0).max())
+    pointers = sum(layout.pointer_bytes(config) for layout in stored)
     if entries <= config.entries_per_pe and pointers <= config.pointer_sram_bytes:
-        return [0] * len(layouts)
-    if config.overflow == "refuse":
-        raise ValueError(
-            f"{', '.join(names)} together put {entries} entries and {pointers:.0f} bytes of pointers on an element, "
-            f"which holds {config.entries_per_pe} and {config.pointer_sram_bytes}; about "
-            f"{-(-int(entries) * config.pe_count // config.entries_per_pe)} elements would hold the entries. "
-            "overflow=reload fetches them from DRAM for every sample."
-        )
-    return [layout.bits(config) for layout in layouts]
+        return dict.fromkeys(layouts, 0)
+    if config.overflow == "reload":
+        return {name: layout.bits(config) for name, layout in layouts.items()}
+    advice = "overflow=reload fetches it from DRAM for every sample."
+    for name, layout in layouts.items():
+        if reason := layout.too_large(config):
+            raise ValueError(f"{name} {reason}. {advice}")
+    needed = -(-entries * config.pe_count // config.entries_per_pe)
+    raise ValueError(
+        f"The layers {', '.join(layouts)} together put {entries} entries and {pointers} bytes of pointers on an "
+        f"element, which holds {config.entries_per_pe} and {config.pointer_sram_bytes}; evenly shared, the entries "
+        f"take {needed} elements (there are {config.pe_count}). {advice}"
+    )
 
 
 def lay_out(matrix: np.ndarray, config: EieConfig) -> Layout:

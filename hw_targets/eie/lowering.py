@@ -41,19 +41,31 @@ def as_matrix(codes: np.ndarray, groups: int = 1) -> np.ndarray:
     return spread
 
 
-def products(layer: LayerTrace, codes: np.ndarray, sample: int, samples: int) -> Products:
+def products(layer: LayerTrace, codes: np.ndarray, sample: int) -> Products:
     """What `sample`, counted from 0, puts through `layer`.
 
     Args:
-        codes: the layer's input as the machine reads it, in the layout of `LayerTrace.inputs`.
-        samples: how many there are in `codes`. Those of a linear layer may have been flattened with
-            tokens or pixels into rows, as many for each sample, one sample after the other.
+        layer: traced on one sample.
+        codes: the layer's input for several, as the machine reads it, in the layout of `LayerTrace.inputs`.
     """
+    own = _of_sample(codes, layer.inputs.shape, sample)
     if layer.kind == "conv":
-        return _windows_of(layer, codes[sample])
-    rows = codes[:, sample] if layer.kind == "lstm" else codes.reshape(samples, -1, codes.shape[-1])[sample]
+        return _windows_of(layer, own[0])
+    rows = own.reshape(-1, own.shape[-1])
     vector, column = np.nonzero(rows)
     return Products(column.astype(np.int32), np.searchsorted(vector, np.arange(len(rows) + 1)).astype(np.int64))
+
+
+def _of_sample(codes: np.ndarray, shape: tuple[int, ...], sample: int) -> np.ndarray:
+    """The part of `codes` that belongs to `sample`, where one sample alone has `shape`.
+
+    The axis that grew holds the samples, also where tokens or pixels were flattened into it. If none
+    did, there is one sample, or the layer's input does not depend on it.
+    """
+    for axis, (length, of_one) in enumerate(zip(codes.shape, shape, strict=True)):
+        if length != of_one:
+            return codes.take(range(sample * of_one, (sample + 1) * of_one), axis)
+    return codes
 
 
 def _windows_of(layer: LayerTrace, image: np.ndarray) -> Products:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 import onnx
 
 from hw_targets.eie.config import EieConfig
 from hw_targets.eie.energy import COMPONENTS, energy_pj
-from hw_targets.eie.layout import Layout, lay_out, reload_bits
-from hw_targets.eie.lowering import as_matrix, products
+from hw_targets.eie.layout import Layout
+from hw_targets.eie.lowering import products
 from hw_targets.eie.session import EieSession
 from hw_targets.eie.timing import Activity, run
 from hw_targets.trace import LayerTrace, trace
@@ -26,7 +27,8 @@ class LayerActivity:
     Attributes:
         trace: of the first sample, for its shape and geometry.
         activity: sums over the layer's vectors, one number a sample.
-        reload_bits: fetched from DRAM for each sample.
+        dram_bits: that come from DRAM or go there for each sample: weights, and activations.
+        repeated: its weight is another layer's, which holds it already.
         energy_pj: by component, float64 `[samples]` each.
         work: cycles that each element multiplied, on average over the samples, float64 `[N]`.
     """
@@ -34,7 +36,8 @@ class LayerActivity:
     trace: LayerTrace
     layout: Layout
     activity: Activity
-    reload_bits: int
+    dram_bits: int
+    repeated: bool
     energy_pj: dict[str, np.ndarray]
     work: np.ndarray
 
@@ -46,7 +49,7 @@ class NetworkActivity:
     Attributes:
         layers: those on the accelerator, in the graph's order.
         macs_share: of the network's multiplications, by shape, that ran on the accelerator.
-        cycles: of each sample, reloads included, float64 `[samples]`.
+        cycles: of each sample, what waits for DRAM included, float64 `[samples]`.
     """
 
     config: EieConfig
@@ -73,8 +76,14 @@ class NetworkActivity:
     @property
     def padding_fraction(self) -> float:
         """Share of the stored entries that only bridge a long run of zeros."""
-        entries = sum(layer.layout.entries for layer in self.layers)
-        return 1 - sum(layer.layout.nonzero for layer in self.layers) / entries if entries else 0.0
+        stored = [layer.layout for layer in self.layers if not layer.repeated]
+        entries = sum(layout.entries for layout in stored)
+        return 1 - sum(layout.nonzero for layout in stored) / entries if entries else 0.0
+
+    @property
+    def weights_bits(self) -> int:
+        """Codes, relative indexes and pointers of all layers."""
+        return sum(layer.layout.bits(self.config) for layer in self.layers if not layer.repeated)
 
     @property
     def stalled_share(self) -> float:
@@ -87,43 +96,46 @@ def simulate_network(model: onnx.ModelProto, session: EieSession, samples: np.nd
     """Put `samples` `[n, …]` through the network, layer by layer, on the activations that EIE computes.
 
     Raises:
-        ValueError: the layers do not fit, and `config.overflow` is `refuse`.
+        ValueError: no layer multiplies by weights.
     """
     traces = trace(model, samples[:1])
     on_chip = [each for each in traces if each.name in session.layers]
-    config = session.config
-    layouts = [lay_out(as_matrix(session.layers[each.name].coded.codes, each.groups), config) for each in on_chip]
-    bits = reload_bits(layouts, [f"Layer {each.name}" for each in on_chip], config)
+    if not on_chip:
+        raise ValueError("No layer of the model multiplies by weights, so there is nothing for EIE to do.")
+    config, layouts = session.config, session.layouts
     found: dict[str, list[np.ndarray]] = {each.name: [] for each in on_chip}
-    uses = {each.name: np.zeros(layout.columns) for each, layout in zip(on_chip, layouts, strict=True)}
-    by_name = dict(zip(found, zip(on_chip, layouts, strict=True), strict=True))
-
+    uses = {each.name: np.zeros(layouts[each.name].columns) for each in on_chip}
+    by_name = {each.name: each for each in on_chip}
     together = samples[:0]
 
     def watch(name: str, codes: np.ndarray) -> None:
-        layer, layout = by_name[name]
         for sample in range(len(together)):
-            vectors = products(layer, codes, sample, len(together))
-            activity = run(layout, vectors.active, vectors.first, config)
+            vectors = products(by_name[name], codes, sample)
+            activity = run(layouts[name], vectors.active, vectors.first, config)
             found[name].append(np.array([of.sum() for of in vars(activity).values()]))
-            uses[name] += np.bincount(vectors.active, minlength=layout.columns)
+            uses[name] += np.bincount(vectors.active, minlength=layouts[name].columns)
 
     for begin in range(0, len(samples), AT_ONCE):
         together = samples[begin : begin + AT_ONCE]
         session.run(together, watch)
     layers = []
-    for layer, layout, of_layer in zip(on_chip, layouts, bits, strict=True):
-        activity = Activity(*np.array(found[layer.name]).T)
-        work = sum(uses[layer.name] @ batch.entries for batch in layout.batches) / len(samples)
-        energy = energy_pj(activity, config, of_layer)
-        layers.append(LayerActivity(layer, layout, activity, of_layer, energy, np.asarray(work)))
-    reload_cycles = sum(bits) / 8 / config.dram_bytes_per_cycle
-    return NetworkActivity(
-        config,
-        tuple(layers),
-        _share(traces, set(found)),
-        np.sum([layer.activity.cycles for layer in layers], axis=0) + reload_cycles,
-    )
+    for each in on_chip:
+        activity = Activity(*np.array(found[each.name]).T)
+        work = sum(uses[each.name] @ batch.entries for batch in layouts[each.name].batches) / len(samples)
+        dram_bits = session.reload_bits[each.name] + _activation_bits(each, config)
+        energy = energy_pj(activity, config, dram_bits)
+        repeated = each.name in session.repeated
+        layers.append(LayerActivity(each, layouts[each.name], activity, dram_bits, repeated, energy, np.asarray(work)))
+    waiting = sum(layer.dram_bits for layer in layers) / 8 / config.dram_bytes_per_cycle
+    cycles = np.sum([layer.activity.cycles for layer in layers], axis=0) + waiting
+    return NetworkActivity(config, tuple(layers), _share(traces, set(found)), cycles)
+
+
+def _activation_bits(layer: LayerTrace, config: EieConfig) -> int:
+    """A layer's inputs and outputs for one sample, if the activation memories do not hold both; else 0."""
+    numbers = layer.inputs.size + prod(layer.output_shape)
+    bits = numbers * config.value_bits
+    return bits if bits > config.activation_sram_bytes * 8 * config.pe_count else 0
 
 
 def _share(traces: Sequence[LayerTrace], on_chip: set[str]) -> float:

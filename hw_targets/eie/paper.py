@@ -55,6 +55,7 @@ def random_layer(name: str, rng: np.random.Generator) -> tuple[np.ndarray, np.nd
 TABLE_5 = {"power_w": 0.59, "frames_per_s": 81_967.0, "frames_per_j": 138_927.0, "area_mm2": 40.8}
 TABLE_5_256 = {"pe_count": 256, "clock_hz": 1.2e9, "frames_per_s": 426_230.0}  # the projection to 28 nm
 TABLE_5_LAYER = "Alex-7"
+TEXT_256_OVER_64 = 3.25  # throughput of 256 elements over 64, in the text beside Table V
 TABLE_2_MW = {  # one element
     "activation_queue": 0.112,
     "pointer_read": 1.807,

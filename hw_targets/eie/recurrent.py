@@ -5,7 +5,7 @@ Sigmoid, tanh and the products of gates are the host's, in float32. ONNX's order
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,24 +16,25 @@ if TYPE_CHECKING:
     from hw_targets.eie.executing import ExecutedLayer
 
 LENGTHS, PEEPHOLES = 4, 7  # places among the operator's inputs
+USUAL = [b"Sigmoid", b"Tanh", b"Tanh"]
 
 
 def run(
-    layer: ExecutedLayer, inputs: np.ndarray, watch: Callable[[np.ndarray], None] | None = None
+    layer: ExecutedLayer, values: Mapping[str, np.ndarray], watch: Callable[[np.ndarray], None] | None = None
 ) -> list[np.ndarray]:
     """ONNX's three outputs, all states, the last one, and the last cell, of inputs `[steps, n, in]`.
 
     Raises:
-        GraphError: peepholes, sequence lengths or other activations than the usual.
+        GraphError: peepholes, sequence lengths, clipping, or other activations than the usual.
     """
     seen: list[np.ndarray] = []
-    outputs = _steps(layer, inputs, lambda vectors: layer.product(vectors, seen.append))
+    outputs = _steps(layer, values, lambda vectors: layer.product(vectors, seen.append))
     if watch is not None:
         watch(np.stack(seen))
     return outputs
 
 
-def greatest(layer: ExecutedLayer, inputs: np.ndarray) -> tuple[float, float]:
+def greatest(layer: ExecutedLayer, values: Mapping[str, np.ndarray]) -> tuple[float, float]:
     """The greatest absolute values that the matrix reads and gives over all steps, in real numbers."""
     weight = layer.coded.values()
     read, given = [0.0], [0.0]
@@ -44,24 +45,31 @@ def greatest(layer: ExecutedLayer, inputs: np.ndarray) -> tuple[float, float]:
         given.append(float(np.abs(sums).max(initial=0)))
         return sums.astype(np.float32)
 
-    _steps(layer, inputs, product)
+    _steps(layer, values, product)
     return max(read), max(given)
 
 
-def _steps(layer: ExecutedLayer, inputs: np.ndarray, product: Callable[[np.ndarray], np.ndarray]) -> list[np.ndarray]:
+def _steps(
+    layer: ExecutedLayer, values: Mapping[str, np.ndarray], product: Callable[[np.ndarray], np.ndarray]
+) -> list[np.ndarray]:
     names = [*layer.node.node.input, *[""] * (8 - len(layer.node.node.input))]
-    if names[LENGTHS] or names[PEEPHOLES] or "activations" in layer.node.attributes:
-        raise GraphError(f"LSTM {layer.node.name}: lengths, peepholes and other activations do not run on EIE.")
-    if any(name and name not in layer.constants for name in names[3:7]):
-        raise GraphError(f"LSTM {layer.node.name}: its bias and first state must be constant to run on EIE.")
+    attributes = layer.node.attributes
+    usual = attributes.get("activations", USUAL) == USUAL
+    if names[LENGTHS] or names[PEEPHOLES] or not usual or "clip" in attributes or attributes.get("input_forget", 0):
+        raise GraphError(
+            f"LSTM {layer.node.name}: lengths, peepholes, clipping and other activations do not run on EIE."
+        )
+    inputs = values[layer.node.inputs[0]]
     hidden = layer.coded.codes.shape[0] // 4
     bias = np.zeros(8 * hidden, np.float32)
     if names[3]:
-        bias = layer.constants[names[3]][0].astype(np.float32)
+        bias = layer.constant_or_activation(names[3], values)[0].astype(np.float32)
     bias = bias[: 4 * hidden] + bias[4 * hidden :]
     shape = (inputs.shape[1], hidden)
     state, cell = (
-        np.broadcast_to(layer.constants[name][0], shape).astype(np.float32) if name else np.zeros(shape, np.float32)
+        np.broadcast_to(layer.constant_or_activation(name, values)[0], shape).astype(np.float32)
+        if name
+        else np.zeros(shape, np.float32)
         for name in names[5:7]
     )
     states = []

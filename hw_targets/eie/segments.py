@@ -60,6 +60,8 @@ def cut(model: onnx.ModelProto, layers: Mapping[str, Sequence[str]]) -> Plan:
     if len(inputs) != 1:
         raise GraphError(f"A model of one input can be cut; this one has {inputs}.")
     output = model.graph.output[0].name
+    if output in graph.constant:
+        raise GraphError(f"The model's output {output!r} does not depend on its input.")
     groups: list[list[onnx.NodeProto]] = [[]]
     for node in model.graph.node:
         if graph.constant.issuperset(name for name in node.output if name):

@@ -9,6 +9,8 @@ import onnx
 
 from hw_targets.eie.config import EieConfig
 from hw_targets.eie.executing import ExecutedLayer
+from hw_targets.eie.layout import lay_out, reload_bits
+from hw_targets.eie.lowering import as_matrix
 from hw_targets.eie.segments import HostStep, cut
 from hw_targets.graph import ComputeNode, Graph, compute_nodes
 
@@ -27,10 +29,13 @@ class EieSession:
 
     Attributes:
         layers: those on the accelerator, by name, in the graph's order.
+        layouts: where their matrices lie.
+        repeated: layers that use another's weight once more.
+        reload_bits: what each layer fetches from DRAM for every sample; 0 where all are on chip together.
 
     Raises:
         GraphError: a layer is not understood, or ONNX Runtime refuses a part of the graph.
-        ValueError: a weight cannot be held; names the layer.
+        ValueError: a weight cannot be coded, or not be held under `overflow="refuse"`; names the layer.
     """
 
     def __init__(self, model: onnx.ModelProto, calibration: np.ndarray, config: EieConfig | None = None) -> None:
@@ -40,10 +45,16 @@ class EieSession:
         nodes = [node for node in compute_nodes(model) if node.weight is not None]
         constants = _constants(model, nodes)
         self.layers = {node.name: ExecutedLayer(node, constants, self.config) for node in nodes}
+        self.layouts = {
+            name: lay_out(as_matrix(layer.coded.codes, layer.node.attributes.get("group", 1)), self.config)
+            for name, layer in self.layers.items()
+        }
+        first_use = {node.weight.roots: node.name for node in reversed(nodes) if node.weight is not None}
+        self.repeated = set(self.layers) - set(first_use.values())
+        self.reload_bits = reload_bits(self.layouts, self.repeated, self.config)
         self._by_output = {node.node.output[0]: self.layers[node.name] for node in nodes}
-        self._reads = {node.node.output[0]: _activations(node, constants) for node in nodes}
-        self.plan = cut(model, self._reads)
-        self._go(calibration[:CALIBRATION_SAMPLES], lambda layer, inputs: layer.calibrate(*inputs))
+        self.plan = cut(model, {node.node.output[0]: _activations(node, constants) for node in nodes})
+        self._go(calibration[:CALIBRATION_SAMPLES], lambda layer, values: layer.calibrate(values))
 
     def run(self, inputs: np.ndarray, watch: Callable[[str, np.ndarray], None] | None = None) -> np.ndarray:
         """The model's outputs for `[n, …]` inputs.
@@ -52,22 +63,23 @@ class EieSession:
             watch: is given each layer's name and the codes of its input, in the layout of `LayerTrace.inputs`.
         """
 
-        def one(layer: ExecutedLayer, values: list[np.ndarray]) -> list[np.ndarray]:
+        def one(layer: ExecutedLayer, values: Mapping[str, np.ndarray]) -> list[np.ndarray]:
             seen = None if watch is None else lambda codes: watch(layer.node.name, codes)
-            return layer.run(*values, watch=seen)
+            return layer.run(values, seen)
 
         return self._go(inputs, one)
 
     def _go(
-        self, inputs: np.ndarray, layer_outputs: Callable[[ExecutedLayer, list[np.ndarray]], list[np.ndarray]]
+        self,
+        inputs: np.ndarray,
+        layer_outputs: Callable[[ExecutedLayer, Mapping[str, np.ndarray]], list[np.ndarray]],
     ) -> np.ndarray:
         values: dict[str, np.ndarray] = {self.plan.input: inputs}
         for step, dead in zip(self.plan.steps, self.plan.dead_after, strict=True):
             if isinstance(step, HostStep):
                 values.update(step.run(values))
             else:
-                key = step.outputs[0]
-                found = layer_outputs(self._by_output[key], [values[name] for name in self._reads[key]])
+                found = layer_outputs(self._by_output[step.outputs[0]], values)
                 values.update(zip(step.outputs, found, strict=False))
             for name in dead:
                 values.pop(name, None)
@@ -86,6 +98,6 @@ def _constants(model: onnx.ModelProto, nodes: list[ComputeNode]) -> Mapping[str,
 
 
 def _activations(node: ComputeNode, constants: Mapping[str, np.ndarray]) -> list[str]:
-    """What a layer reads: its input, and what a Gemm adds where that is computed too."""
-    added = [node.node.input[2]] if node.node.op_type == "Gemm" and len(node.node.input) > 2 else []
-    return [node.inputs[0], *(name for name in added if name and name not in constants)]
+    """What a layer reads: its input, and what is computed too of a Gemm's sum or an LSTM's bias and first states."""
+    beside = node.node.input[3:7] if node.kind == "lstm" else node.node.input[2:3]
+    return [node.inputs[0], *(name for name in beside if name and name not in constants)]

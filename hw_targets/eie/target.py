@@ -15,9 +15,8 @@ from hw_targets.eie.config import EieConfig
 from hw_targets.eie.energy import COMPONENTS, area_mm2, prices
 from hw_targets.eie.network import LayerActivity, NetworkActivity, simulate_network
 from hw_targets.eie.session import EieSession
-from hw_targets.graph import GraphError
 from hw_targets.statistics import quantile
-from hw_targets.target import Available, Effort, Measurement, Quantity, TargetError, Unavailable
+from hw_targets.target import Available, Effort, Measurement, ModelRefused, Quantity, TargetError, Unavailable
 
 SAMPLES: dict[Effort, int] = {"quick": 16, "standard": 100, "official": 256}
 SIMULATED = "EIE simulator, exact to the cycle (Han et al. 2016, arXiv 1602.01528)"
@@ -41,8 +40,15 @@ class EieTarget:
         return Available(f"simulated: {c.pe_count} processing elements at {c.clock_hz / 1e6:g} MHz, 45 nm")
 
     def numerics(self, model: onnx.ModelProto, calibration: np.ndarray) -> EieSession:
-        """The model with its weights in codebooks and its activations in 16-bit fixed point."""
-        return EieSession(model, calibration, self.config)
+        """The model with its weights in codebooks and its activations in 16-bit fixed point.
+
+        Raises:
+            ModelRefused: EIE cannot hold or run it; says which layer and why.
+        """
+        try:
+            return EieSession(model, calibration, self.config)
+        except ValueError as error:
+            raise ModelRefused(f"EIE does not run this model: {error}") from error
 
     def measure(
         self, model: onnx.ModelProto, dense: onnx.ModelProto, samples: np.ndarray, effort: Effort, workdir: Path
@@ -62,12 +68,10 @@ class EieTarget:
                 simulate_network(each, EieSession(each, samples, self.config), shown) for each in (model, dense)
             )
             counts = count(model, dense, samples[:1])
-        except (GraphError, ValueError) as error:
+        except ValueError as error:
             raise TargetError(f"The model cannot be simulated: {error}") from error
         rows = {layer.trace.name: layer for layer in entry.layers}
-        absent = {
-            "peak_memory_bytes": "EIE's memories are fixed; what the layers take of them is in weights_on_chip_bytes"
-        }
+        absent = {"peak_memory_bytes": "EIE's memories are fixed; what the layers take of them is in weights_eie_bytes"}
         return Measurement(
             quantities={**_quantities(entry, of_dense), **counts.quantities},
             absent={**absent, **counts.absent},
@@ -80,8 +84,8 @@ class EieTarget:
                 **self.configuration(),
                 "effort": effort,
                 "simulated_samples": len(shown),
-                "weights_reloaded": any(layer.reload_bits for layer in entry.layers),
-                "dense_weights_reloaded": any(layer.reload_bits for layer in of_dense.layers),
+                "dram_bits": sum(layer.dram_bits for layer in entry.layers),
+                "dense_dram_bits": sum(layer.dram_bits for layer in of_dense.layers),
                 "area_mm2": area_mm2(self.config),
             },
             layers=tuple(
@@ -95,8 +99,9 @@ def _quantities(entry: NetworkActivity, dense: NetworkActivity) -> dict[str, Qua
     times, energy = entry.time_s, _total(entry)
     host = f"; the matrices' share alone, {entry.macs_share:.1%} of the MACs: the host's is not timed"
     timed = SIMULATED + (host if entry.macs_share < 1 else "; layers that multiply, the host's work is not timed")
+    if any(layer.dram_bits for network in (entry, dense) for layer in network.layers):
+        timed += f"; what does not fit waits for DRAM, assumed at {entry.config.dram_bytes_per_cycle:g} bytes a cycle"
     paid = f"{prices().source}; {SIMULATED}"
-    bits = sum(layer.layout.bits(entry.config) for layer in entry.layers)
 
     def simulated(value: float, unit: str, source: str = timed) -> Quantity:
         return Quantity(float(value), unit, "simulated", source)
@@ -110,7 +115,7 @@ def _quantities(entry: NetworkActivity, dense: NetworkActivity) -> dict[str, Qua
         "queue_stalled_fraction": simulated(entry.stalled_share, "1"),
         "padding_fraction": simulated(entry.padding_fraction, "1"),
         "macs_accelerated_fraction": simulated(entry.macs_share, "1"),
-        "weights_on_chip_bytes": simulated(bits / 8, "bytes", "codes, relative indexes and column pointers"),
+        "weights_eie_bytes": simulated(entry.weights_bits / 8, "bytes", "codes, relative indexes, pointers"),
         "energy_per_inference_pj": simulated(energy.mean(), "pJ", paid),
         "energy_vs_dense": simulated(energy.mean() / _total(dense).mean(), "×", paid),
         **{f"energy_{component}_pj": simulated(of.mean(), "pJ", paid) for component, of in entry.energy_pj.items()},
@@ -138,7 +143,7 @@ def _layer_row(layer: LayerActivity, config: EieConfig) -> dict[str, Any]:
         "load_balance_efficiency": float(layer.activity.entries.mean()) / config.pe_count / cycles,
         "queue_stalled_fraction": float(layer.activity.stalled.mean()) / cycles,
         "padding_fraction": layer.layout.padding_fraction,
-        "reload_bits": layer.reload_bits,
+        "dram_bits": layer.dram_bits,
         "energy_pj": {component: float(of.mean()) for component, of in layer.energy_pj.items()},
         "pe_busy_cycles": [round(each, 1) for each in layer.work.tolist()],
     }

@@ -70,6 +70,7 @@ def run(layout: Layout, active: np.ndarray, first: np.ndarray, config: EieConfig
         total[3] += _sums(batch.column_entries[active], first)
         total[4] += _sums(batch.column_lines[active], first) - found[2]
     total[0] += (len(layout.batches) - 1) * config.registers  # sums are written out before the next rows
+    total[0] = np.maximum(total[0], 1)
     return Activity(*total)
 
 

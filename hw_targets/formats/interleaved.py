@@ -79,7 +79,7 @@ def encode(matrix: np.ndarray, pe_count: int = ELEMENTS_IN_FIGURE_2, index_bits:
     """Deal `[rows, columns]` out to `pe_count` elements.
 
     Raises:
-        ValueError: see `encoded.checked`; or `pe_count` or `index_bits` is below 1.
+        ValueError: see `encoded.checked` and `count_entries`.
     """
     matrix = checked(matrix)
     if matrix.dtype == np.float16:  # the compiler does not know it
@@ -129,15 +129,15 @@ def count_entries(matrix: np.ndarray, pe_count: int, index_bits: int = INDEX_BIT
         matrix: weights or a mask `[rows, columns]`; what is not zero is stored.
 
     Raises:
-        ValueError: `pe_count` or `index_bits` is below 1, or an element gets 2^15 rows or more.
+        ValueError: `pe_count` is below 1, `index_bits` not from 1 to 15, or an element gets 2^15 rows or more.
     """
-    if pe_count < 1 or index_bits < 1:
-        raise ValueError(f"There must be at least 1 element and 1 index bit, not {pe_count} and {index_bits}.")
+    if pe_count < 1 or not 1 <= index_bits <= 15:
+        raise ValueError(f"There must be at least 1 element and 1 to 15 index bits, not {pe_count} and {index_bits}.")
     if matrix.shape[0] >= pe_count << 15:
         raise ValueError(f"{matrix.shape[0]} rows are too many for {pe_count} elements: at most 32,767 a piece.")
     counts = np.zeros((pe_count, matrix.shape[1]), np.uint16)
     stored = matrix.astype(np.float32) if matrix.dtype == np.float16 else matrix
-    _count(np.ascontiguousarray(stored), min(index_bits, 15), counts)
+    _count(np.ascontiguousarray(stored), index_bits, counts)
     return np.ascontiguousarray(counts.T)
 
 

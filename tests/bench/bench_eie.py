@@ -9,6 +9,8 @@
 - `count`: entries of a mask of 4096 × 25088. Required: under 0.1 s.
 - `vgg`: the three linear layers of VGG-16, coded, encoded and multiplied by one vector. Required: under 1 s.
 - `batch`: 256 vectors of VGG-6 on the encoded layer, values included. Required: under 1 s.
+- `networks`: ResNet-20 and the VGG, pruned so, 100 images through each, activations and cycles. Required:
+  under 60 s.
 - `stepper`: the recurrence and the stepped machine of the tests on one small layer, in turns; their ratio.
 
 Times are medians over rounds, with the least and the greatest. Exit status 1 if a requirement is missed.
@@ -26,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 
 ROOT = Path(__file__).parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "support")]
@@ -47,7 +50,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--json", action="store_true", help="print JSON instead of lines")
     arguments = parser.parse_args()
-    results = [bench(arguments.rounds) for bench in (layers, convolution, count, vgg, batch, stepper)]
+    results = [bench(arguments.rounds) for bench in (layers, convolution, count, vgg, batch, stepper, networks)]
     if arguments.json:
         print(json.dumps(results, indent=1))
     else:
@@ -69,27 +72,34 @@ def layers(rounds: int) -> dict[str, Any]:
 
 
 def convolution(rounds: int) -> dict[str, Any]:
-    import torch
-
-    from harness.models import build_model
-    from harness.run.export import export_onnx
     from hw_targets.trace import trace
 
-    model = build_model("resnet20", seed=0).eval()
-    generator = torch.Generator().manual_seed(0)
-    for parameter in model.parameters():
-        parameter.data[torch.rand(parameter.shape, generator=generator) < 0.7 * (parameter.ndim == 4)] = 0
-    images = np.random.default_rng(0).normal(size=(4, 3, 32, 32)).astype(np.float32)
-    found = [layer for layer in trace(export_onnx(model, torch.zeros(2, 3, 32, 32)), images) if layer.kind == "conv"]
+    model, images = _pruned("resnet20", 4)
+    codes = {layer.name: layer.inputs for layer in trace(model, images)}
     work = []
-    for layer in found:
-        layout = lay_out(as_matrix(layer.weight != 0, layer.groups), CONFIG)
-        work += [(layout, products(layer, layer.inputs, sample, len(images))) for sample in range(len(images))]
+    for layer in trace(model, images[:1]):
+        if layer.kind == "conv":
+            layout = lay_out(as_matrix(layer.weight != 0, layer.groups), CONFIG)
+            work += [(layout, products(layer, codes[layer.name], sample)) for sample in range(len(images))]
 
     def simulate() -> int:
         return sum(int(run(layout, each.active, each.first, CONFIG).cycles.sum()) for layout, each in work)
 
     return _rate("convolution", simulate, rounds, 40)
+
+
+def networks(rounds: int) -> dict[str, Any]:
+    from hw_targets.eie.network import simulate_network
+    from hw_targets.eie.session import EieSession
+
+    work = [_pruned(name, 100) for name in ("resnet20", "vgg_cifar")]
+    sessions = [EieSession(model, images, CONFIG) for model, images in work]
+
+    def simulate() -> None:
+        for (model, images), session in zip(work, sessions, strict=True):
+            simulate_network(model, session, images)
+
+    return _time("networks", simulate, max(rounds // 3, 1), 60.0)
 
 
 def count(rounds: int) -> dict[str, Any]:
@@ -124,6 +134,21 @@ def stepper(rounds: int) -> dict[str, Any]:
         ours = _seconds(recurrence)
         ratios.append(_seconds(lambda: step_through(weight, vector, CONFIG)) / ours)
     return _result("stepper", ratios, "times as fast as stepping", None)
+
+
+def _pruned(name: str, images: int) -> tuple[onnx.ModelProto, np.ndarray]:
+    """A network for CIFAR-10 with 70 % of each convolution's random weights removed, and random images."""
+    import torch
+
+    from harness.models import build_model
+    from harness.run.export import export_onnx
+
+    model = build_model(name, seed=0).eval()
+    generator = torch.Generator().manual_seed(0)
+    for parameter in model.parameters():
+        parameter.data[torch.rand(parameter.shape, generator=generator) < 0.7 * (parameter.ndim == 4)] = 0
+    inputs = np.random.default_rng(0).normal(size=(images, 3, 32, 32)).astype(np.float32)
+    return export_onnx(model, torch.zeros(2, 3, 32, 32)), inputs
 
 
 def _weight_and_vectors(name: str, vectors: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

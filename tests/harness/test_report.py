@@ -16,6 +16,7 @@ from plotly.offline import get_plotlyjs
 from harness.names import UsageError
 from harness.records import Failure
 from harness.report import write_report
+from harness.report.accelerator import accelerator_chart
 from harness.report.chart import entries_of
 from harness.report.latency import latency_charts
 from harness.report.layers import layer_sparsity
@@ -55,6 +56,27 @@ class Page(HTMLParser):
     @property
     def figures(self) -> list[dict]:
         return [json.loads(text) for attrs, text in self.scripts if attrs.get("class") == "chart-data"]
+
+
+def test_a_simulated_accelerator_shows_its_elements_and_its_energy(make_record):
+    """Busy shares in per cent of a layer's cycles, and each component's energy in nJ, as the layers have them."""
+    layers = [
+        {"name": "a", "cycles": 200.0, "pe_busy_cycles": [200.0, 50.0], "energy_pj": {"clock": 3000.0, "dram": 0.0}},
+        {"name": "b", "cycles": 10.0, "pe_busy_cycles": [0.0, 10.0], "energy_pj": {"clock": 500.0, "dram": 0.0}},
+    ]
+    record = make_record(target="eie", layers=[*layers, {"name": "host", "macs_dense": 1}])
+    figure = accelerator_chart(entries_of([record])[0]).figure
+    assert [list(row) for row in figure.data[0].z] == [[100, 0], [25, 100]]
+    assert [bar.name for bar in figure.data[1:]] == ["clock"] and list(figure.data[1].y) == [3.0, 0.5]
+    assert "elements and energy" in render([record])
+    assert accelerator_chart(entries_of([make_record()])[0]) is None
+
+
+def test_simulated_times_are_called_so(make_record):
+    timed = {"latency_ns": [1.0, 2.0], "dense_latency_ns": [3.0, 4.0]}
+    (simulated,) = latency_charts(entries_of([make_record(target="eie", samples=timed)]))
+    (measured,) = latency_charts(entries_of([make_record()]))
+    assert "Times are simulated" in simulated.note and "ran in turns" in measured.note
 
 
 def test_a_page_says_what_the_record_says(make_record, tmp_path):

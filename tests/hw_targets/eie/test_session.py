@@ -7,7 +7,7 @@ import onnx
 import onnxruntime
 import pytest
 import torch
-from onnx import helper
+from onnx import helper, numpy_helper
 from torch import nn
 
 from harness.run.export import export_onnx
@@ -111,10 +111,10 @@ def test_every_product_is_timed(build):
     session = EieSession(exported, inputs)
     seen: dict[str, np.ndarray] = {}
     session.run(inputs, watch=lambda name, codes: seen.setdefault(name, codes))
-    for layer in trace(exported, inputs):
+    for layer in trace(exported, inputs[:1]):
         if layer.kind != "conv":
             continue
-        of_sample = products(layer, seen[layer.name], 2, len(inputs))
+        of_sample = products(layer, seen[layer.name], 2)
         codes = torch.from_numpy(seen[layer.name][2:3])
         top, left, bottom, right = layer.padding
         padded = nn.functional.pad(codes, (left, right, top, bottom))
@@ -165,6 +165,107 @@ def lstm_model(build) -> onnx.ModelProto:
     return build(nodes, tensors, "y", input_shape=("n", 7, 4))
 
 
+def test_an_lstms_first_state_may_come_from_the_size_of_the_batch(build):
+    model = lstm_model(build)
+    stored = {"h": np.full((1, 1, 5), 0.5, np.float32), "1": np.array([1], np.int64), "5": np.array([5], np.int64)}
+    model.graph.initializer.extend(numpy_helper.from_array(value, name) for name, value in stored.items())
+    model.graph.node.insert(0, helper.make_node("Shape", ["x"], ["n"], start=0, end=1))
+    model.graph.node.insert(1, helper.make_node("Concat", ["1", "n", "5"], ["shape"], axis=0))
+    model.graph.node.insert(2, helper.make_node("Expand", ["h", "shape"], ["first"]))
+    lstm = next(node for node in model.graph.node if node.op_type == "LSTM")
+    lstm.input.extend(["", "first"])
+    inputs = np.random.default_rng(2).normal(size=(6, 7, 4)).astype(np.float32)
+    assert np.abs(EieSession(model, inputs).run(inputs) - reference(model, inputs)).max() < 2e-3
+
+
+def gemm(inputs: list[str], **attributes: float) -> onnx.NodeProto:
+    return helper.make_node("Gemm", inputs, ["y"], **attributes)
+
+
+SEVEN = np.random.default_rng(3).choice([-0.5, -0.25, 0, 0.25, 0.5], size=(4, 4)).astype(np.float32)
+NODES = {
+    "a Gemm with both factors": [gemm(["x", "w.weight", "c"], alpha=2.0, beta=-0.5)],
+    "what it adds is computed": [helper.make_node("Relu", ["x"], ["r"]), gemm(["x", "w.weight", "r"], transB=1)],
+    "nothing added": [gemm(["x", "w.weight", ""], transB=1)],
+    "weights on the left": [
+        helper.make_node("Transpose", ["x"], ["t"], perm=[1, 0]),
+        helper.make_node("MatMul", ["w.weight", "t"], ["z"]),
+        helper.make_node("Transpose", ["z"], ["y"], perm=[1, 0]),
+    ],
+    "samples in columns": [
+        helper.make_node("Transpose", ["x"], ["t"], perm=[1, 0]),
+        gemm(["t", "w.weight"], transA=1),
+    ],
+    "the same weights twice": [
+        helper.make_node("MatMul", ["x", "w.weight"], ["h"]),
+        helper.make_node("MatMul", ["h", "w.weight"], ["y"]),
+    ],
+    "a convolution in one dimension": [
+        helper.make_node("Unsqueeze", ["x", "one"], ["image"]),
+        helper.make_node("Conv", ["image", "kernel.weight"], ["z"], pads=[1, 1]),
+        helper.make_node("Squeeze", ["z", "one"], ["y"]),
+    ],
+    "padding chosen by the operator": [
+        helper.make_node("Unsqueeze", ["x", "one"], ["image"]),
+        helper.make_node("Conv", ["image", "kernel.weight"], ["z"], auto_pad="SAME_UPPER"),
+        helper.make_node("Squeeze", ["z", "one"], ["y"]),
+    ],
+}
+
+
+@pytest.mark.parametrize("name", NODES)
+def test_every_form_of_a_layer_gives_what_the_runtime_gives(name, build):
+    stored = {
+        "w.weight": SEVEN,
+        "c": np.ones((1, 4), np.float32),
+        "one": np.array([1], np.int64),
+        "kernel.weight": SEVEN[:1, None, :3],
+    }
+    read = {each for node in NODES[name] for each in node.input}
+    model = build(NODES[name], {key: value for key, value in stored.items() if key in read}, "y")
+    inputs = np.random.default_rng(4).normal(size=(7, 4)).astype(np.float32)
+    session = EieSession(model, inputs)
+    np.testing.assert_allclose(session.run(inputs), reference(model, inputs), atol=2e-3)
+    found = simulate_network(model, session, inputs)
+    assert len(found.cycles) == 7 and found.macs_share == 1
+    alone = simulate_network(model, session, inputs[3:4])
+    assert alone.cycles[0] == found.cycles[3]
+
+
+def test_weights_that_two_layers_share_are_stored_once(build):
+    inputs = np.ones((2, 4), np.float32)
+    once = build([helper.make_node("MatMul", ["x", "w.weight"], ["y"])], {"w.weight": SEVEN}, "y")
+    twice = build(NODES["the same weights twice"], {"w.weight": SEVEN}, "y")
+    one, two = (simulate_network(model, EieSession(model, inputs), inputs) for model in (once, twice))
+    assert [layer.repeated for layer in two.layers] == [False, True]
+    assert two.weights_bits == one.weights_bits and two.padding_fraction == one.padding_fraction
+
+
+def test_half_precision_stays_half_precision(build):
+    nodes = [
+        helper.make_node("Cast", ["x"], ["h"], to=onnx.TensorProto.FLOAT16),
+        helper.make_node("MatMul", ["h", "w.weight"], ["z"]),
+        helper.make_node("Relu", ["z"], ["r"]),
+        helper.make_node("Cast", ["r"], ["y"], to=onnx.TensorProto.FLOAT),
+    ]
+    model = build(nodes, {"w.weight": SEVEN.astype(np.float16)}, "y")
+    inputs = np.random.default_rng(4).normal(size=(7, 4)).astype(np.float32)
+    np.testing.assert_allclose(EieSession(model, inputs).run(inputs), reference(model, inputs), atol=1e-2)
+
+
+def test_activations_that_do_not_fit_go_through_dram():
+    exported, inputs, _ = both(Convolutions(), (3, 9, 8))
+    roomy, small = (
+        simulate_network(exported, EieSession(exported, inputs, config), inputs[:1])
+        for config in (EieConfig(), EieConfig(activation_sram_bytes=16))
+    )
+    first = small.layers[0]
+    assert [layer.dram_bits for layer in roomy.layers] == [0] * 4
+    assert first.dram_bits == 16 * (3 * 9 * 8 + 8 * 9 * 8) > 16 * 8 * 64
+    waiting = sum(layer.dram_bits for layer in small.layers) / 8 / EieConfig().dram_bytes_per_cycle
+    assert small.cycles[0] == roomy.cycles[0] + waiting
+
+
 def test_lstm_gates_are_one_matrix(build):
     model = lstm_model(build)
     inputs = np.random.default_rng(2).normal(size=(6, 7, 4)).astype(np.float32)
@@ -188,6 +289,10 @@ def test_what_eie_cannot_run_is_refused(build, tiny):
     with pytest.raises(ValueError, match=r"Layer a has \d+ non-zero values"):
         EieSession(tiny, np.ones((1, 4), np.float32), EieConfig(sharing="keep"))
     small = EieConfig(overflow="refuse", weight_sram_bytes=1, pe_count=1)
-    session = EieSession(tiny, np.ones((1, 4), np.float32), small)
-    with pytest.raises(ValueError, match="Layer a puts"):
-        simulate_network(tiny, session, np.ones((1, 4), np.float32))
+    with pytest.raises(ValueError, match=r"^a puts 16 entries on its fullest element"):
+        EieSession(tiny, np.ones((1, 4), np.float32), small)
+    with pytest.raises(GraphError, match="Layer a: its activations have NaN"):
+        EieSession(tiny, np.full((1, 4), np.nan, np.float32))
+    relu = build([helper.make_node("Relu", ["x"], ["y"])], {}, "y")
+    with pytest.raises(ValueError, match="nothing for EIE to do"):
+        simulate_network(relu, EieSession(relu, np.ones((1, 4), np.float32)), np.ones((1, 4), np.float32))

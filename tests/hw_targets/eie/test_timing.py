@@ -24,7 +24,7 @@ def cases(draw):
     weight[:, rng.random(columns) < draw(st.sampled_from([0, 0.5]))] = 0
     vector = rng.integers(-99, 100, columns) * (rng.random(columns) < draw(st.sampled_from([0, 0.3, 1])))
     config = EieConfig(
-        pe_count=draw(st.sampled_from([1, 2, 3, 4, 8])),
+        pe_count=draw(st.sampled_from([1, 2, 3, 8, 64])),
         fifo_depth=draw(st.integers(1, 9)),
         index_bits=draw(st.integers(1, 4)),
         line_bits=draw(st.sampled_from([8, 16, 24, 64])),
@@ -45,6 +45,15 @@ def test_every_count_equals_the_stepped_machines(case):
     table = np.arange(16)
     np.testing.assert_array_equal(multiply(encode_batches(weight, config), table, vector[None])[0], sums)
     np.testing.assert_array_equal(sums, weight.astype(np.int64) @ vector)
+
+
+def test_more_than_255_entries_in_a_column():
+    """One element, a column of 300: the widths of counters change there."""
+    weight, vector = np.ones((300, 2), np.uint8), np.array([1, 1])
+    config = EieConfig(pe_count=1, registers=300)
+    activity = run(lay_out(weight, config), np.array([0, 1], np.int32), np.array([0, 2]), config)
+    stepped, _ = step_through(weight, vector, config)
+    assert {name: int(of[0]) for name, of in vars(activity).items()} == vars(stepped)
 
 
 def test_many_vectors_are_each_as_if_alone():
