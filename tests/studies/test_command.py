@@ -5,15 +5,16 @@ import pytest
 from harness.cli.main import main
 from harness.names import UnknownNameError, UsageError
 from harness.tasks import load_task
-from studies import STUDIES
+from studies import MACHINES, STUDIES
 from studies.command import default_seeds, find_study, with_overrides
 
 
 def test_the_list_names_each_study_and_what_it_took(tmp_path, capsys):
     assert main(["study", "--output", str(tmp_path)]) == 0
     out = capsys.readouterr().out
-    assert all(name in out and shows in out for name, shows in STUDIES.items())
-    assert out.count("not run yet") == len(STUDIES)
+    listed = STUDIES | MACHINES
+    assert all(name in out and shows in out for name, shows in listed.items())
+    assert out.count("not run yet") == len(listed)
 
 
 def test_a_study_is_run_listed_and_drawn_anew(tmp_path, capsys):

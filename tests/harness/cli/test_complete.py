@@ -33,7 +33,7 @@ def completions(line: str, tmp_path: Path) -> list[str]:
     ("line", "expected"),
     [
         ("openprune comp", ["compare", "completion"]),
-        ("openprune tasks show ci", ["cifar10_resnet20"]),
+        ("openprune tasks show ci", ["cifar10_mobilenetv2", "cifar10_resnet20", "cifar10_vgg"]),
         ("openprune results --sub", ["--submission"]),
         ("openprune completion z", ["zsh"]),
     ],

@@ -73,7 +73,7 @@ def test_the_last_answer_of_a_moving_mask_is_obeyed_after_each_step_and_at_the_e
 
     def moving(model, step, steps):
         assert obeys(model, answers[-1])
-        assert model.training and model[0].weight.grad.any()
+        assert model.training and model[-1].bias.grad.any()  # a mask may have cut off all others
         if (seed + step) % 3 == 0:
             return None
         answers.append(random_mask(seed + step))
