@@ -144,14 +144,16 @@ class ExecutedLayer:
         return inputs.T if attributes.get("transA", 0) else inputs
 
     def _as_in_graph(self, sums: np.ndarray, values: Mapping[str, np.ndarray]) -> np.ndarray:
-        """The layer's result as its node gives it; what else a Gemm adds is the host's work."""
+        """The layer's result as its node gives it; what it adds beside a constant bias is the host's work."""
+        added = _third(self.node) if self.bias is None else ""
         if self.node.kind == "conv":
+            if added:
+                sums = sums + self.constant_or_activation(added, values).reshape(-1, 1, 1)
             return sums[:, :, 0, :] if self.flat else sums
         if self.node.weight_on_left:
             sums = np.swapaxes(sums, -1, -2)
-        if self.node.node.op_type == "Gemm" and self.bias is None and (name := _third(self.node)):
-            beta = np.float32(self.node.attributes.get("beta", 1.0))
-            sums = sums + beta * self.constant_or_activation(name, values)
+        if added:
+            sums = sums + np.float32(self.node.attributes.get("beta", 1.0)) * self.constant_or_activation(added, values)
         return sums
 
 
@@ -164,8 +166,6 @@ def _bias(node: ComputeNode, constants: Mapping[str, np.ndarray]) -> np.ndarray 
     """What is added to each output, float64 `[out]`, where the registers can start from it."""
     assert node.weight is not None
     name = _third(node)
-    if node.kind == "conv" and name and name not in constants:
-        raise GraphError(f"Layer {node.name}: a bias that depends on the input does not run on EIE.")
     if node.kind == "lstm" or not name or node.weight_on_left or name not in constants:
         return None
     bias = constants[name].astype(np.float64).reshape(-1)

@@ -27,7 +27,7 @@ class Convolutions(nn.Module):
         self.a = nn.Conv2d(3, 8, 3, padding=1, bias=True)
         self.norm = nn.BatchNorm2d(8)
         self.b = nn.Conv2d(8, 8, 3, padding=1, groups=8)
-        self.c = nn.Conv2d(8, 12, (3, 2), stride=(2, 1), dilation=(1, 2), groups=2)
+        self.c = nn.Conv2d(8, 12, (3, 2), stride=(2, 1), dilation=(1, 2), groups=2, bias=False)
         self.head = nn.Linear(12, 5)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -205,6 +205,13 @@ NODES = {
         helper.make_node("Conv", ["image", "kernel.weight"], ["z"], pads=[1, 1]),
         helper.make_node("Squeeze", ["z", "one"], ["y"]),
     ],
+    "a convolution whose bias is computed": [  # as the exporter writes that there is none
+        helper.make_node("ReduceMax", ["x"], ["most"], keepdims=0),
+        helper.make_node("Unsqueeze", ["most", "zero"], ["bias"]),
+        helper.make_node("Unsqueeze", ["x", "one"], ["image"]),
+        helper.make_node("Conv", ["image", "kernel.weight", "bias"], ["z"], pads=[1, 1]),
+        helper.make_node("Squeeze", ["z", "one"], ["y"]),
+    ],
     "padding chosen by the operator": [
         helper.make_node("Unsqueeze", ["x", "one"], ["image"]),
         helper.make_node("Conv", ["image", "kernel.weight"], ["z"], auto_pad="SAME_UPPER"),
@@ -219,6 +226,7 @@ def test_every_form_of_a_layer_gives_what_the_runtime_gives(name, build):
         "w.weight": SEVEN,
         "c": np.ones((1, 4), np.float32),
         "one": np.array([1], np.int64),
+        "zero": np.array([0], np.int64),
         "kernel.weight": SEVEN[:1, None, :3],
     }
     read = {each for node in NODES[name] for each in node.input}
