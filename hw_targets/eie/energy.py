@@ -11,13 +11,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 
 from hw_targets.eie.config import EieConfig
 from hw_targets.eie.timing import Activity
-from hw_targets.technology import technology
+from hw_targets.technology import read_table, technology
 
 MODULES = ("activation_queue", "pointer_read", "weight_read", "arithmetic", "activation_access")
 COMPONENTS = (*MODULES, "clock", "nonzero_detection", "dram")
@@ -48,10 +47,7 @@ class Prices:
 @cache
 def prices() -> Prices:
     """Prices at 45 nm."""
-    import yaml
-
-    tables = yaml.safe_load(Path(__file__).parent.with_name("technology.yaml").read_text(encoding="utf-8"))
-    table = tables["eie_element_45nm"]
+    table = read_table("eie_element_45nm")
     without_clock = 1 - table["clock_power_mw"] / table["total_power_mw"]
     events_per_s = {module: table["events_per_cycle"][module] * table["clock_hz"] for module in MODULES}
     event_pj = {module: table["power_mw"][module] * without_clock / events_per_s[module] * 1e9 for module in MODULES}

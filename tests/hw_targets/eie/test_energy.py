@@ -2,20 +2,17 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import yaml
 
-from hw_targets import energy
 from hw_targets.eie import EieConfig
 from hw_targets.eie.energy import MODULES, area_mm2, detectors, energy_pj, prices
 from hw_targets.eie.layout import lay_out
 from hw_targets.eie.paper import LAYERS, random_layer
 from hw_targets.eie.timing import Activity, run
+from hw_targets.technology import read_table
 
 
 def table_2() -> dict:
-    from pathlib import Path
-
-    return yaml.safe_load((Path(energy.__file__).parent / "technology.yaml").read_text())["eie_element_45nm"]
+    return read_table("eie_element_45nm")
 
 
 def test_at_the_mean_activity_an_element_draws_what_table_2_says():

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from integer_rounding import nearest
 
 from hw_targets.eie import EieConfig, simulate_layer
 from hw_targets.eie.codebook import code_weight
@@ -30,15 +31,8 @@ def test_output_equals_an_integer_reference_to_the_bit():
     shift = fraction - written.fraction
     for vector, expected in zip(result.output_codes.tolist(), sums, strict=True):
         for code, exact in zip(vector, expected, strict=True):
-            assert code == _nearest(exact, shift)
+            assert code == nearest(exact, shift)
     np.testing.assert_array_equal(result.output, result.output_codes * 2.0**-written.fraction)
-
-
-def _nearest(exact: int, shift: int) -> int:
-    """exact / 2^shift, to the nearest integer, ties to even, in integers alone."""
-    whole, rest = divmod(exact, 1 << shift)
-    half = 1 << (shift - 1)
-    return whole + (rest > half or (rest == half and whole % 2 == 1))
 
 
 def test_a_vector_and_a_batch_agree():

@@ -6,6 +6,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from integer_rounding import nearest
 from onnx import helper, numpy_helper
 from onnx_reference import reference
 from torch import nn
@@ -88,16 +89,10 @@ def test_a_networks_codes_are_those_of_integers_layer_after_layer(tiny):
         sums = codes @ layer.coded.table[layer.coded.codes].astype(object).T
         sums = sums + np.rint(bias * 2.0**fraction).astype(np.int64).astype(object)
         shift = fraction - layer.formats.output.fraction
-        written = [[_nearest(int(each), shift) for each in row] for row in sums]
+        written = [[nearest(int(each), shift) for each in row] for row in sums]
         values = np.array(written) * 2.0**-layer.formats.output.fraction
         values = np.maximum(values, 0) if layer is first else values
     np.testing.assert_array_equal(session.run(samples), values.astype(np.float32))
-
-
-def _nearest(exact: int, shift: int) -> int:
-    whole, rest = divmod(exact, 1 << shift)
-    half = 1 << (shift - 1)
-    return whole + (rest > half or (rest == half and whole % 2 == 1))
 
 
 def test_every_product_is_timed(build):
