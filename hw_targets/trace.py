@@ -1,8 +1,8 @@
 """What each layer does, from one run of the ONNX graph: the record that every simulator reads.
 
 The graph runs in ONNX Runtime, unoptimised, on real samples, with the inputs of the layers that
-multiply exposed as further outputs. EIE, PointAcc, roofline and memory models read `LayerTrace`
-and nothing else.
+multiply exposed as further outputs. EIE, PointAcc, roofline and memory models count from `LayerTrace`
+and nothing else; a target with an arithmetic of its own also runs the graph (decision 010).
 """
 
 from __future__ import annotations
