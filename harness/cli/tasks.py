@@ -132,6 +132,7 @@ def _recipe(task: Task) -> str:
     parts = [
         f"{recipe.epochs} epochs of batch {recipe.batch_size}",
         f"{optimizer}, learning rate {recipe.learning_rate}, weight decay {recipe.weight_decay}",
+        f"the last {recipe.restart_epochs} from {recipe.restart_learning_rate} again" if recipe.restart_epochs else "",
         f"label smoothing {recipe.label_smoothing}" if recipe.label_smoothing else "",
         "" if task.input.dtype == "int64" else f"crops from {recipe.crop_padding} pixels of border",
         "flips" if recipe.flip and task.input.dtype != "int64" else "",

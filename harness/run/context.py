@@ -95,7 +95,7 @@ class WorkerContext:
             return model
         peak = self.recipe.learning_rate if learning_rate is None else learning_rate
         warmup = min(self.recipe.warmup_epochs, 0.1 * epochs)
-        recipe = replace(self.recipe, epochs=epochs, learning_rate=peak, warmup_epochs=warmup)
+        recipe = replace(self.recipe.over(epochs), learning_rate=peak, warmup_epochs=warmup)
         shuffle = self.seed * 1000 + self._trainings  # each call shuffles anew
         loader = self._train_loader(recipe, shuffle)
         self._trainings += 1

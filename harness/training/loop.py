@@ -21,7 +21,7 @@ from torch import nn
 
 from harness.contract import MovingMask
 from harness.data.dataset import Loader
-from harness.training.optimizer import make_optimizer, warmup_cosine
+from harness.training.optimizer import learning_rates, make_optimizer
 from harness.training.processes import make_accelerator, part_of_batch
 from harness.training.recipe import Recipe
 
@@ -91,8 +91,8 @@ class Trainer:
         self.moving = None if mask is None or isinstance(mask, Mapping) else mask
         self.masked = self._masked(plain)
         self.optimizer = make_optimizer(model, recipe)
-        self.steps, warmup = recipe.epochs * len(loader), int(recipe.warmup_epochs * len(loader))
-        self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimizer, warmup_cosine(self.steps, warmup))
+        self.steps = recipe.epochs * len(loader)
+        self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimizer, learning_rates(recipe, len(loader)))
         self.curve: list[EpochResult] = []
 
     def run_epoch(self) -> EpochResult:

@@ -28,6 +28,17 @@ def decay_groups(model: nn.Module, weight_decay: float) -> list[dict]:
     return [{"params": weights, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
 
 
+def learning_rates(recipe: Recipe, steps_per_epoch: int) -> Callable[[int], float]:
+    """The recipe's learning rate at each step, as a share of its peak; one restart at most."""
+    restart = (recipe.epochs - recipe.restart_epochs) * steps_per_epoch
+    first = warmup_cosine(restart, int(recipe.warmup_epochs * steps_per_epoch))
+    if not recipe.restart_epochs:
+        return first
+    second = warmup_cosine(recipe.restart_epochs * steps_per_epoch, 0)
+    peak = recipe.restart_learning_rate / recipe.learning_rate
+    return lambda step: first(step) if step < restart else peak * second(step - restart)
+
+
 def warmup_cosine(steps: int, warmup: int) -> Callable[[int], float]:
     """The share of the peak learning rate at each step: linear up, then a half cosine to zero."""
 

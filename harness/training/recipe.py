@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
 
@@ -14,7 +14,9 @@ class Recipe:
         optimizer: `sgd` is stochastic gradient descent with Nesterov momentum; `adamw` is Adam with
             decoupled weight decay (Loshchilov & Hutter 2019, arXiv 1711.05101) and its usual β.
         learning_rate: the peak, reached after `warmup_epochs`, then a half cosine down to zero
-            (Loshchilov & Hutter 2017, arXiv 1608.03983, equation 5, one period).
+            (Loshchilov & Hutter 2017, arXiv 1608.03983, equation 5).
+        restart_epochs: so many of the last epochs are a second half cosine, from
+            `restart_learning_rate` down to zero: a warm restart (the same paper, section 3).
         weight_decay: on weights of convolutions and linear layers; biases and batch norm have none
             (Goyal et al. 2017, arXiv 1706.02677, section 5.3).
         momentum: of `sgd`.
@@ -33,8 +35,18 @@ class Recipe:
     momentum: float = 0.9
     weight_decay: float = 5e-4
     warmup_epochs: float = 0.0
+    restart_epochs: int = 0
+    restart_learning_rate: float = 0.0
     clip_norm: float | None = None
     label_smoothing: float = 0.0
     crop_padding: int = 4
     flip: bool = True
     bfloat16: bool = True
+
+    def __post_init__(self) -> None:
+        if self.restart_epochs and not 0 < self.restart_epochs < self.epochs:
+            raise ValueError(f"restart_epochs is {self.restart_epochs}: it must lie below the {self.epochs} epochs")
+
+    def over(self, epochs: int) -> Recipe:
+        """The same recipe over another number of epochs, in one period."""
+        return replace(self, epochs=epochs, restart_epochs=0, restart_learning_rate=0.0)

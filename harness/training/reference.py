@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
@@ -68,7 +68,7 @@ def train_reference(
         folder: receives `<task>.safetensors`, `<task>.json`, the learning curve as `<task>.html`,
             and `<task>.checkpoint.pt`.
         threads: of each process.
-        epochs: instead of the recipe's own number.
+        epochs: instead of the recipe's own number, and then without a warm restart.
 
     Raises:
         DataUnavailableError: the data set or pretrained weights cannot be had.
@@ -77,7 +77,7 @@ def train_reference(
     """
     if threads:
         torch.set_num_threads(threads)
-    recipe = replace(task.recipe, epochs=epochs) if epochs else task.recipe
+    recipe = task.recipe.over(epochs) if epochs else task.recipe
     configuration = {"task": task.name, "version": task.version, "seed": seed, "recipe": asdict(recipe)}
     data = load_dataset(task.dataset)
     loader = data.loader("train", batch_size=recipe.batch_size, recipe=recipe, seed=seed)

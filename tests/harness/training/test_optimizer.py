@@ -8,7 +8,7 @@ from torch import nn
 
 from harness.models import build_model
 from harness.training.loop import Trainer
-from harness.training.optimizer import decay_groups, make_optimizer, warmup_cosine
+from harness.training.optimizer import decay_groups, learning_rates, make_optimizer, warmup_cosine
 from harness.training.recipe import Recipe
 
 
@@ -109,3 +109,16 @@ def test_the_rate_goes_up_in_a_line_and_down_in_a_half_cosine():
     share = warmup_cosine(steps=100, warmup=10)
     assert share(0) == pytest.approx(1 / 11) and share(10) == 1 and share(55) == pytest.approx(0.5)
     assert share(100) == pytest.approx(0) and max(share(step) for step in range(101)) == 1
+
+
+def test_a_warm_restart_changes_nothing_before_it_and_ends_at_zero_again():
+    recipe = Recipe(epochs=9, learning_rate=0.1, warmup_epochs=1, restart_epochs=3, restart_learning_rate=0.02)
+    share, plain = learning_rates(recipe, 10), learning_rates(recipe.over(6), 10)
+    assert [share(step) for step in range(60)] == [plain(step) for step in range(60)]
+    assert share(60) == pytest.approx(0.2) and share(75) == pytest.approx(0.1) and share(90) == pytest.approx(0)
+
+
+@pytest.mark.parametrize("restart", [-1, 5, 6])
+def test_a_restart_must_leave_a_first_period(restart):
+    with pytest.raises(ValueError, match=f"restart_epochs is {restart}"):
+        Recipe(epochs=5, restart_epochs=restart)
