@@ -18,8 +18,8 @@ class RowBatch:
     Attributes:
         entries: uint16 `[columns, N]`, stored for each column on each element, padding included.
         work: cycles that they take: an empty column still takes one. The same shape and type.
-        first_line, last_line: int32 `[columns, N]`, lines of the weight memory that hold them; −2 and
-            −1 where there are none.
+        first_line, last_line: `[columns, N]`, lines of the weight memory that hold them; −2 and −1
+            where there are none. int16 where that holds them all: half the memory to pass over.
         column_entries, column_lines: int64 `[columns]`, of all elements together.
     """
 
@@ -146,9 +146,9 @@ def _row_batch(matrix: np.ndarray, config: EieConfig) -> RowBatch:
     entries = count_entries(matrix, config.pe_count, config.index_bits)
     end = np.cumsum(entries, axis=0, dtype=np.int64)
     begin = end - entries
-    first = np.where(entries > 0, begin // config.entries_per_line, -2).astype(np.int32)
-    last = np.where(entries > 0, (end - 1) // config.entries_per_line, -1).astype(np.int32)
+    smallest = np.int16 if end.max() < config.entries_per_line << 15 else np.int32
+    first = np.where(entries > 0, begin // config.entries_per_line, -2).astype(smallest)
+    last = np.where(entries > 0, (end - 1) // config.entries_per_line, -1).astype(smallest)
     lines = np.where(entries > 0, last - first + 1, 0).sum(1, dtype=np.int64)
-    smallest = np.uint8 if entries.max(initial=0) < 256 else np.uint16
-    work = np.maximum(entries, 1).astype(smallest)
+    work = np.maximum(entries, 1).astype(np.uint8 if entries.max() < 256 else np.uint16)
     return RowBatch(entries, work, first, last, entries.sum(1, dtype=np.int64), lines)

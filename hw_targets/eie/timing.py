@@ -58,43 +58,39 @@ def run(layout: Layout, active: np.ndarray, first: np.ndarray, config: EieConfig
     total = np.zeros((5, vectors), np.int64)
     machine = (config.fifo_depth, config.fetch_cycles, config.registers * config.pe_count, config.registers)
     for batch in layout.batches:
-        layout_of = (batch.work, batch.first_line, batch.last_line)
+        layout_of = (batch.work, batch.first_line, batch.last_line, batch.column_entries, batch.column_lines)
         if vectors == 1:
-            found = np.array(_run_vector(active, layout_of, machine)).reshape(3, 1)
+            found = np.array(_run_vector(active, layout_of, machine)).reshape(4, 1)
         else:
-            found = np.zeros((3, vectors), np.int64)
+            found = np.zeros((4, vectors), np.int64)
             _run_vectors(active, first, layout_of, machine, found)
         total[0] += found[0] + config.pipeline_stages - 1
         total[1] += found[1]
         total[2] += np.diff(first)
-        total[3] += _sums(batch.column_entries[active], first)
-        total[4] += _sums(batch.column_lines[active], first) - found[2]
+        total[3:] += found[2:]
     total[0] += (len(layout.batches) - 1) * config.registers  # sums are written out before the next rows
     total[0] = np.maximum(total[0], 1)
     return Activity(*total)
-
-
-def _sums(values: np.ndarray, first: np.ndarray) -> np.ndarray:
-    """Sums of the runs of `values` that begin at `first`."""
-    if len(first) == 2:
-        return values.sum(keepdims=True)
-    running = np.concatenate([[0], np.cumsum(values)])
-    return np.diff(running[first])
 
 
 @numba.njit(parallel=True, cache=True)
 def _run_vectors(active, first, layout, machine, found):  # type: ignore[no-untyped-def]
     for vector in numba.prange(found.shape[1]):
         columns = active[first[vector] : first[vector + 1]]
-        found[0, vector], found[1, vector], found[2, vector] = _run_vector(columns, layout, machine)
+        cycles, stalled, entries, lines = _run_vector(columns, layout, machine)
+        found[0, vector], found[1, vector], found[2, vector], found[3, vector] = cycles, stalled, entries, lines
 
 
 @numba.njit(cache=True)
 def _run_vector(columns, layout, machine):  # type: ignore[no-untyped-def]
-    """Cycles until the last entry is worked off, cycles that broadcasts waited, lines that were still held."""
-    work, first_line, last_line = layout
+    """Cycles until the last entry is worked off, cycles that broadcasts waited, entries, reads of lines."""
+    work, first_line, last_line, column_entries, column_lines = layout
     cycles, stalled = _time(columns, work, machine)
-    return cycles, stalled, _lines_held(columns, first_line, last_line)
+    entries, lines = np.int64(0), np.int64(0)
+    for column in columns:
+        entries += column_entries[column]
+        lines += column_lines[column]
+    return cycles, stalled, entries, lines - _lines_held(columns, first_line, last_line)
 
 
 @numba.njit(cache=True)
@@ -131,7 +127,7 @@ def _time(columns, work, machine):  # type: ignore[no-untyped-def]
 def _lines_held(columns, first_line, last_line):  # type: ignore[no-untyped-def]
     """How often a column's first line is still in the line register; lines rise with the columns."""
     pe_count = first_line.shape[1]
-    held = np.full(pe_count, -1, np.int32)
+    held = np.full(pe_count, -1, first_line.dtype)
     again = np.zeros(pe_count, np.int32)
     for column in columns:
         begin, end = first_line[column], last_line[column]
