@@ -38,11 +38,21 @@ class CodedWeight:
 
     def values(self) -> np.ndarray:
         """The weight that EIE multiplies by, float64."""
-        return self.format.decode(self.integers())
+        return self.values_of_codes[self.codes]
+
+    @property
+    def values_of_codes(self) -> np.ndarray:
+        """The codebook in real numbers, float64."""
+        return self.format.decode(self.table)
 
 
-def code_weight(weight: np.ndarray, config: EieConfig, name: str = "the weight") -> CodedWeight:
+def code_weight(
+    weight: np.ndarray, config: EieConfig, name: str = "the weight", importance: np.ndarray | None = None
+) -> CodedWeight:
     """Share the values of `weight`, as `config.sharing` says.
+
+    Args:
+        importance: how much each weight counts in k-means, above 0, in the weight's shape; default: all the same.
 
     Raises:
         ValueError: NaN or infinity, or more values than the codebook holds where they must be kept.
@@ -62,6 +72,8 @@ def code_weight(weight: np.ndarray, config: EieConfig, name: str = "the weight")
             f"{name} has {points.size} non-zero values, and a codebook of {config.codebook_bits} bits keeps "
             f"{config.shared_values} beside zero. Share its values first, or let sharing=cluster find them."
         )
+    if importance is not None:
+        counts = np.bincount(rounded, importance[occupied], 2 * offset)
     centroids = points if keep else _kmeans(points, counts[points], config.shared_values)
     code_of = np.zeros(2 * offset, np.uint8)
     code_of[points] = np.searchsorted((centroids[1:] + centroids[:-1]) / 2, points) + 1
@@ -72,7 +84,7 @@ def code_weight(weight: np.ndarray, config: EieConfig, name: str = "the weight")
 
 
 def _kmeans(points: np.ndarray, counts: np.ndarray, clusters: int) -> np.ndarray:
-    """Centroids in rising order of `points` `[n]`, rising, that occur `counts` times."""
+    """Centroids in rising order of `points` `[n]`, rising, that count for `counts` each."""
     from sklearn.cluster import KMeans
 
     if points.size <= clusters:

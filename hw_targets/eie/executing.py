@@ -16,7 +16,9 @@ import numpy as np
 from hw_targets.eie import recurrent
 from hw_targets.eie.codebook import CodedWeight, code_weight
 from hw_targets.eie.config import EieConfig
+from hw_targets.eie.fitting import fit_weight
 from hw_targets.eie.fixed_point import EXACT_TERMS, FixedPoint, format_for
+from hw_targets.eie.lowering import sample_windows
 from hw_targets.graph import ComputeNode, GraphError
 from hw_targets.trace import convolution_geometry
 
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     import torch
 
 Watch = Callable[[np.ndarray], None]
+FITTED_VECTORS = 8192  # that a layer's codes are fitted to, at most
 SUM_BITS = 51  # of a float64's 53, for a bias: the products need the rest at most
 SPARE = 2.0  # the greatest value of the calibration samples may be exceeded this many times before it saturates
 
@@ -52,6 +55,7 @@ class ExecutedLayer:
         self.node = node
         self.config = config
         self.coded: CodedWeight = code_weight(node.weight.values, config, f"Layer {node.name}")
+        self._weight = node.weight.values
         self.formats: Formats | None = None
         self.bias = _bias(node, constants)
         self.constants = constants
@@ -59,8 +63,13 @@ class ExecutedLayer:
         if np.prod(node.weight.values.shape[1:]) > EXACT_TERMS:
             raise ValueError(f"Layer {node.name} adds more than {EXACT_TERMS} products, which could be rounded.")
 
-    def calibrate(self, values: Mapping[str, np.ndarray]) -> list[np.ndarray]:
-        """Choose the formats from what these activations need, with a bit to spare, and return what `run` does.
+    def calibrate(self, values: Mapping[str, np.ndarray], of: ExecutedLayer | None = None) -> list[np.ndarray]:
+        """Fit codes and formats to these activations, the formats with a bit to spare, and return what `run` does.
+
+        An LSTM's codes stay as k-means found them.
+
+        Args:
+            of: the layer that was calibrated with this one's weight, which the machine holds once; default: this one.
 
         Raises:
             GraphError: there is NaN or infinity among the activations.
@@ -73,12 +82,17 @@ class ExecutedLayer:
         if self.node.kind == "lstm":
             greatest = recurrent.greatest(self, values)
             self.formats = Formats(*(format_for(SPARE * each, bits) for each in greatest))
-        else:
-            canonical = self._canonical(inputs)
-            reads = self._exact_with_bias(format_for(SPARE * float(np.abs(canonical).max(initial=0)), bits))
-            exact, fraction = self._sums(reads.encode(canonical), reads)
-            writes = format_for(SPARE * float(np.abs(exact).max(initial=0)) * 2.0**-fraction, bits)
-            self.formats = Formats(reads, writes)
+            return self.run(values)
+        canonical = self._canonical(inputs)
+        reads = self._exact_with_bias(format_for(SPARE * float(np.abs(canonical).max(initial=0)), bits))
+        codes = reads.encode(canonical)
+        if of is not None and of is not self and np.array_equal(of._weight, self._weight):
+            self.coded = of.coded
+        elif not self.coded.kept:
+            self.coded = fit_weight(self._weight, self._vectors(reads.decode(codes)), self.config, self.node.name)
+        exact, fraction = self._sums(codes, reads)
+        writes = format_for(SPARE * float(np.abs(exact).max(initial=0)) * 2.0**-fraction, bits)
+        self.formats = Formats(reads, writes)
         return self.run(values)
 
     def run(self, values: Mapping[str, np.ndarray], watch: Watch | None = None) -> list[np.ndarray]:
@@ -125,6 +139,14 @@ class ExecutedLayer:
             return torch.nn.functional.linear(activations, weight).numpy()
         geometry = convolution_geometry(self.node.attributes, self.flat, codes.shape, tuple(weight.shape))
         return convolve(activations, weight, **geometry).numpy()
+
+    def _vectors(self, canonical: np.ndarray) -> np.ndarray:
+        """Some of the vectors that the weight's matrix is multiplied by, `[groups, n, columns]`."""
+        if self.node.kind != "conv":
+            rows = canonical.reshape(-1, canonical.shape[-1])
+            return rows[:: -(-len(rows) // FITTED_VECTORS)][None]
+        geometry = convolution_geometry(self.node.attributes, self.flat, canonical.shape, self._weight.shape)
+        return sample_windows(canonical, self._weight.shape[2:], FITTED_VECTORS, **geometry)
 
     def _exact_with_bias(self, reads: FixedPoint) -> FixedPoint:
         """`reads`, with so few bits behind the point that float64 holds the bias beside the products."""

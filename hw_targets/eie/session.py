@@ -24,8 +24,8 @@ class EieSession:
     which gets the accelerator's 16-bit results and goes on in float32.
 
     Args:
-        calibration: real inputs `[n, …]`, not of the test set; the first 64 choose where each layer's
-            binary points lie, once and for all.
+        calibration: real inputs `[n, …]`, not of the test set; to the first 64 each layer's codes and
+            binary points are fitted, once and for all.
 
     Attributes:
         layers: those on the accelerator, by name, in the graph's order.
@@ -49,12 +49,16 @@ class EieSession:
             name: lay_out(as_matrix(layer.coded.codes, layer.node.attributes.get("group", 1)), self.config)
             for name, layer in self.layers.items()
         }
-        first_use = {node.weight.roots: node.name for node in reversed(nodes) if node.weight is not None}
-        self.repeated = set(self.layers) - set(first_use.values())
+        named = {node.weight.roots: node.name for node in reversed(nodes) if node.weight is not None}
+        first_use = {node.name: self.layers[named[node.weight.roots]] for node in nodes if node.weight is not None}
+        self.repeated = {name for name, layer in self.layers.items() if layer is not first_use[name]}
         self.reload_bits = reload_bits(self.layouts, self.repeated, self.config)
         self._by_output = {node.node.output[0]: self.layers[node.name] for node in nodes}
         self.plan = cut(model, {node.node.output[0]: _activations(node, constants) for node in nodes})
-        self._go(calibration[:CALIBRATION_SAMPLES], lambda layer, values: layer.calibrate(values))
+        self._go(
+            calibration[:CALIBRATION_SAMPLES],
+            lambda layer, values: layer.calibrate(values, of=first_use[layer.node.name]),
+        )
 
     def run(self, inputs: np.ndarray, watch: Callable[[str, np.ndarray], None] | None = None) -> np.ndarray:
         """The model's outputs for `[n, …]` inputs.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -19,6 +20,7 @@ from hw_targets.statistics import quantile
 from hw_targets.target import Available, Effort, Measurement, ModelRefused, Quantity, TargetError, Unavailable
 
 SAMPLES: dict[Effort, int] = {"quick": 16, "standard": 100, "official": 256}
+SESSIONS_KEPT = 2  # the dense reference's and one entry's
 SIMULATED = "EIE simulator, exact to the cycle (Han et al. 2016, arXiv 1602.01528)"
 
 
@@ -29,6 +31,7 @@ class EieTarget:
 
     def __init__(self, config: EieConfig | None = None) -> None:
         self.config = config or EieConfig()
+        self._sessions: dict[bytes, EieSession] = {}
 
     def configuration(self) -> Mapping[str, Any]:
         """The machine."""
@@ -46,9 +49,18 @@ class EieTarget:
             ModelRefused: EIE cannot hold or run it; says which layer and why.
         """
         try:
-            return EieSession(model, calibration, self.config)
+            return self._session(model, calibration)
         except ValueError as error:
             raise ModelRefused(f"EIE does not run this model: {error}") from error
+
+    def _session(self, model: onnx.ModelProto, calibration: np.ndarray) -> EieSession:
+        """The session of this model on these samples: what was judged is what is measured, fitted once."""
+        key = hashlib.sha256(model.SerializeToString(deterministic=True) + calibration.tobytes()).digest()
+        if key not in self._sessions:
+            if len(self._sessions) == SESSIONS_KEPT:
+                self._sessions.pop(next(iter(self._sessions)))
+            self._sessions[key] = EieSession(model, calibration, self.config)
+        return self._sessions[key]
 
     def measure(
         self, model: onnx.ModelProto, dense: onnx.ModelProto, samples: np.ndarray, effort: Effort, workdir: Path
@@ -64,9 +76,7 @@ class EieTarget:
             raise ValueError("Measuring needs at least one sample.")
         shown = samples[: SAMPLES[effort]]
         try:
-            entry, of_dense = (
-                simulate_network(each, EieSession(each, samples, self.config), shown) for each in (model, dense)
-            )
+            entry, of_dense = (simulate_network(each, self._session(each, samples), shown) for each in (model, dense))
             counts = count(model, dense, samples[:1])
         except ValueError as error:
             raise TargetError(f"The model cannot be simulated: {error}") from error
