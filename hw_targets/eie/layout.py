@@ -146,7 +146,7 @@ def _row_batch(matrix: np.ndarray, config: EieConfig) -> RowBatch:
     entries = count_entries(matrix, config.pe_count, config.index_bits)
     end = np.cumsum(entries, axis=0, dtype=np.int64)
     begin = end - entries
-    smallest = np.int16 if end.max() < config.entries_per_line << 15 else np.int32
+    smallest = np.dtype(np.int16 if end.max() < config.entries_per_line << 15 else np.int32)
     first = np.where(entries > 0, begin // config.entries_per_line, -2).astype(smallest)
     last = np.where(entries > 0, (end - 1) // config.entries_per_line, -1).astype(smallest)
     lines = np.where(entries > 0, last - first + 1, 0).sum(1, dtype=np.int64)

@@ -51,7 +51,7 @@ def sample_windows(
     dilation: tuple[int, int],
     groups: int,
 ) -> np.ndarray:
-    """At most `limit` of the vectors that a convolution makes of `images` `[n, c_i, h, w]`, drawn at random, always the same.
+    """At most `limit` of the vectors that a convolution makes of `images` `[n, c_i, h, w]`; always the same draw.
 
     Returns:
         `[groups, vectors, c_i / groups · k_h · k_w]`, for each group the columns of its own part of the matrix.
@@ -61,7 +61,7 @@ def sample_windows(
     span = tuple((k - 1) * d + 1 for k, d in zip(kernel, dilation, strict=True))
     view = np.lib.stride_tricks.sliding_window_view(padded, span, (2, 3))
     view = view[:, :, :: stride[0], :: stride[1], :: dilation[0], :: dilation[1]]
-    n, c_i, h_o, w_o = view.shape[:4]
+    n, _, h_o, w_o = view.shape[:4]
     drawn = np.random.default_rng(0).permutation(n * h_o * w_o)[:limit]
     sample, y, x = np.unravel_index(np.sort(drawn), (n, h_o, w_o))
     return view[sample, :, y, x].reshape(len(drawn), groups, -1).swapaxes(0, 1)
