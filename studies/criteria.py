@@ -154,7 +154,7 @@ def plot(result: Result) -> Figure:
             curves[name] = percents(
                 ratios, [result.values(number, granularity=scope, criterion=name, ratio=ratio) for ratio in ratios]
             )
-        draw(each, curves, dashed=["random"])
+        draw(each, curves, dashed=["random"], among=result.choices("criterion"))
     return finish(figure, axes)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import statistics
 from collections.abc import Mapping, Sequence
 from io import StringIO
-from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
 from harness.report.chart import GREY, PALETTE
@@ -22,6 +21,7 @@ LOOK: dict[Any, Any] = {
     "axes.spines.right": False,
     "svg.hashsalt": "openprune",
 }
+COLOURS = (*PALETTE, "#333333", "#8C564B", "#6A3D9A", "#9A9A00")
 MARKERS = "osD^vPX*<>"
 CLOSE_UP = 3.0  # points of accuracy
 Curve = Mapping[float, Mapping[int, float]]  # x → seed → accuracy in 0…1
@@ -53,9 +53,15 @@ def panels(
     return figure, list(row)
 
 
-def draw(axes: Axes, curves: Mapping[str, Curve], *, dashed: Sequence[str] = ()) -> None:
-    """A line a curve, through the means over seeds; bars are standard deviations over seeds, if there are several."""
-    for (label, curve), colour, marker in zip(curves.items(), cycle(PALETTE), cycle(MARKERS), strict=False):
+def draw(axes: Axes, curves: Mapping[str, Curve], *, dashed: Sequence[str] = (), among: Sequence[str] = ()) -> None:
+    """A line a curve, through the means over seeds; bars are standard deviations over seeds, if there are several.
+
+    Args:
+        among: the labels of all panels, where each label is to look the same in all; default: this panel's.
+    """
+    labels = list(among or curves)
+    for label, curve in curves.items():
+        place = labels.index(label)
         points = {x: list(of_seed.values()) for x, of_seed in sorted(curve.items()) if of_seed}
         if points:
             axes.errorbar(
@@ -63,8 +69,8 @@ def draw(axes: Axes, curves: Mapping[str, Curve], *, dashed: Sequence[str] = ())
                 [100 * statistics.fmean(values) for values in points.values()],
                 yerr=[100 * statistics.stdev(values) if len(values) > 1 else 0.0 for values in points.values()],
                 label=label,
-                color=colour,
-                marker=marker,
+                color=COLOURS[place % len(COLOURS)],
+                marker=MARKERS[place % len(MARKERS)],
                 markersize=5,
                 capsize=3,
                 linewidth=1.6,

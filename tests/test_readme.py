@@ -36,7 +36,7 @@ SUPPORT = {
 
 def test_the_table_of_techniques_names_every_file_and_every_entry():
     section = README.read_text().split("\n## Techniques\n")[1].split("\n## ")[0]
-    links = re.findall(r"\]\(((?:pruning|submissions)/[^)]+)\)", section)
+    links = re.findall(r"\]\(((?:pruning|submissions|results)/[^)]+)\)", section)
     assert all((README.parent / link).exists() for link in links)
     files = {
         f"pruning/{file.parent.name}/{file.name}"
@@ -44,6 +44,8 @@ def test_the_table_of_techniques_names_every_file_and_every_entry():
         if file.stem not in {"__init__", *SUPPORT.get(file.parent.name, ())}
     }
     assert {link for link in links if link.startswith("pruning/")} == files
+    plots = {str(plot.relative_to(README.parent)) for plot in README.parent.glob("results/studies/*/*/plot.svg")}
+    assert {link.split("/")[2] for link in links if link.startswith("results/")} == {p.split("/")[2] for p in plots}
     assert {link.split("/")[1] for link in links if link.startswith("submissions/")} == set(submission_names()) - {
         "dense"
     }
