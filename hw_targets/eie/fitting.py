@@ -72,9 +72,9 @@ def _round_in_turn(matrix: np.ndarray, coded: CodedWeight, vectors: np.ndarray) 
 
 def _second_moment(activations: np.ndarray) -> np.ndarray:
     """Of `[n, columns]`, shrunk towards equal and independent columns the more, the fewer vectors there are."""
-    from sklearn.covariance import oas
+    from sklearn.covariance import OAS
 
-    moment, _ = oas(activations, assume_centered=True)
+    moment = OAS(store_precision=False, assume_centered=True).fit(activations).covariance_
     scale = float(np.diag(moment).mean()) or 1.0  # activations that are all zero say nothing
     return moment + DAMPING * scale * np.eye(len(moment))
 
