@@ -43,24 +43,25 @@ class ExecutedLayer:
     """A convolution, a linear layer or an LSTM of an ONNX graph, as EIE computes it.
 
     Attributes:
-        coded: its weight.
+        coded: its weight, from `calibrate` on.
         formats: chosen by `calibrate`.
 
     Raises:
-        ValueError: the weight cannot be coded, or sums have too many terms to be exact.
+        ValueError: sums have too many terms to be exact.
     """
+
+    coded: CodedWeight
 
     def __init__(self, node: ComputeNode, constants: Mapping[str, np.ndarray], config: EieConfig) -> None:
         assert node.weight is not None
         self.node = node
         self.config = config
-        self.coded: CodedWeight = code_weight(node.weight.values, config, f"Layer {node.name}")
-        self._weight = node.weight.values
+        self.weight = node.weight.values
         self.formats: Formats | None = None
         self.bias = _bias(node, constants)
         self.constants = constants
         self.flat = False  # a convolution in one dimension
-        if np.prod(node.weight.values.shape[1:]) > EXACT_TERMS:
+        if np.prod(self.weight.shape[1:]) > EXACT_TERMS:
             raise ValueError(f"Layer {node.name} adds more than {EXACT_TERMS} products, which could be rounded.")
 
     def calibrate(self, values: Mapping[str, np.ndarray], of: ExecutedLayer | None = None) -> list[np.ndarray]:
@@ -73,24 +74,25 @@ class ExecutedLayer:
 
         Raises:
             GraphError: there is NaN or infinity among the activations.
+            ValueError: the weight cannot be coded.
         """
-        bits = self.config.value_bits
+        bits, name = self.config.value_bits, f"Layer {self.node.name}"
         inputs = values[self.node.inputs[0]]
         if not np.isfinite(inputs).all():
-            raise GraphError(f"Layer {self.node.name}: its activations have NaN or infinity in them.")
+            raise GraphError(f"{name}: its activations have NaN or infinity in them.")
         self.flat = self.node.kind == "conv" and inputs.ndim == 3
         if self.node.kind == "lstm":
+            self.coded = code_weight(self.weight, self.config, name)
             greatest = recurrent.greatest(self, values)
             self.formats = Formats(*(format_for(SPARE * each, bits) for each in greatest))
             return self.run(values)
         canonical = self._canonical(inputs)
-        reads = self._exact_with_bias(format_for(SPARE * float(np.abs(canonical).max(initial=0)), bits))
-        codes = reads.encode(canonical)
-        if of is not None and of is not self and np.array_equal(of._weight, self._weight):
+        if of is not None and of is not self and np.array_equal(of.weight, self.weight):
             self.coded = of.coded
-        elif not self.coded.kept:
-            self.coded = fit_weight(self._weight, self._vectors(reads.decode(codes)), self.config, self.node.name)
-        exact, fraction = self._sums(codes, reads)
+        else:
+            self.coded = fit_weight(self.weight, self._vectors(canonical), self.config, name)
+        reads = self._exact_with_bias(format_for(SPARE * float(np.abs(canonical).max(initial=0)), bits))
+        exact, fraction = self._sums(reads.encode(canonical), reads)
         writes = format_for(SPARE * float(np.abs(exact).max(initial=0)) * 2.0**-fraction, bits)
         self.formats = Formats(reads, writes)
         return self.run(values)
@@ -145,8 +147,8 @@ class ExecutedLayer:
         if self.node.kind != "conv":
             rows = canonical.reshape(-1, canonical.shape[-1])
             return rows[:: -(-len(rows) // FITTED_VECTORS)][None]
-        geometry = convolution_geometry(self.node.attributes, self.flat, canonical.shape, self._weight.shape)
-        return sample_windows(canonical, self._weight.shape[2:], FITTED_VECTORS, **geometry)
+        geometry = convolution_geometry(self.node.attributes, self.flat, canonical.shape, self.weight.shape)
+        return sample_windows(canonical, self.weight.shape[2:], FITTED_VECTORS, **geometry)
 
     def _exact_with_bias(self, reads: FixedPoint) -> FixedPoint:
         """`reads`, with so few bits behind the point that float64 holds the bias beside the products."""

@@ -46,7 +46,7 @@ class EieSession:
         constants = _constants(model, nodes)
         self.layers = {node.name: ExecutedLayer(node, constants, self.config) for node in nodes}
         self.layouts = {
-            name: lay_out(as_matrix(layer.coded.codes, layer.node.attributes.get("group", 1)), self.config)
+            name: lay_out(as_matrix(layer.weight != 0, layer.node.attributes.get("group", 1)), self.config)
             for name, layer in self.layers.items()
         }
         named = {node.weight.roots: node.name for node in reversed(nodes) if node.weight is not None}
