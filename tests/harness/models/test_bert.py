@@ -18,6 +18,7 @@ from harness.names import UsageError
 from harness.run.admit import admit
 from harness.run.export import export_onnx
 from harness.tasks.task import InputContract
+from harness.vision import import_torchvision
 from hw_targets.trace import trace
 
 LENGTH = 16
@@ -110,6 +111,7 @@ def test_damaged_weights_are_refused(tmp_path: Path) -> None:
 
 
 def test_bert_base_without_a_network_says_what_to_run(small: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    import_torchvision()  # before transformers, which imports it too
     from transformers import BertModel
 
     def offline(*unused: object, local_files_only: bool, **options: object) -> None:
