@@ -7,7 +7,8 @@ pipeline adds is the order, and what has to go along:
    a schedule of several steps takes each layer's share in proportion.
 2. The schedule prunes and recovers. Where the network is to shrink, biases and batch norms of removed
    filters are masked with them, so that fine-tuning sees what will be left.
-3. What is masked whole is taken out.
+3. What is masked whole is taken out. A schedule of one step recovers after that: its mask stays as it
+   is, so the small network learns what the masked one would, in less time.
 4. The weights that are left are quantised.
 """
 
@@ -100,29 +101,38 @@ class _Run:
         self.criterion, self.groups = choices.make_criterion(), choices.make_granularity()
 
     def compressed(self) -> nn.Module:
+        choices = self.choices
+        epochs = 0 if choices.recovery == "none" else choices.epochs
+        small_first = choices.shrink and choices.schedule == "one_shot"
+        model, mask = self.scheduled(0 if small_first else epochs)
+        if choices.recovery == "reconstruct" and (small_first or not epochs):  # else it comes before each training
+            model = reconstruct(model, self.dense, mask, self.batches)
+        if choices.shrink:
+            heads = choices.granularity == "heads"
+            model = shrink_heads(model, mask, self.inputs) if heads else shrink(model, mask, self.trace)
+        if small_first and epochs:
+            model = self.recover(model, epochs=epochs, learning_rate=choices.learning_rate)
+        return self.quantised(model, None if choices.shrink else mask)
+
+    def scheduled(self, epochs: int) -> tuple[nn.Module, Mask]:
+        """The model and its mask after the schedule, with `epochs` in each of its trainings."""
         choices, options = self.choices, dict(self.choices.options.get("schedule", {}))
         if choices.schedule == "lottery":
             options.setdefault("initial", partial(self.tools.fresh_model, self.tools.seed))
         elif choices.schedule == "iterative":
             options.setdefault("steps", 3)
         try:
-            model, mask = SCHEDULES[choices.schedule](
+            return SCHEDULES[choices.schedule](
                 self.model,
                 self.mask_at,
                 sparsity=choices.sparsity or 0.0,
                 train=self.train,
-                epochs=0 if choices.recovery == "none" else choices.epochs,
+                epochs=epochs,
                 learning_rate=choices.learning_rate,
                 **options,
             )
         except TypeError as error:
             raise ValueError(f"schedule={choices.schedule} does not take the options {options}: {error}") from error
-        if choices.recovery == "reconstruct" and not choices.epochs:  # else it comes before each training
-            model = reconstruct(model, self.dense, mask, self.batches)
-        if choices.shrink:
-            heads = choices.granularity == "heads"
-            model = shrink_heads(model, mask, self.inputs) if heads else shrink(model, mask, self.trace)
-        return self.quantised(model, None if choices.shrink else mask)
 
     @cached_property
     def batches(self) -> list[tuple[torch.Tensor, torch.Tensor]]:
@@ -207,11 +217,15 @@ class _Run:
         return fine_tune(model, mask, train=self.train, epochs=1, learning_rate=self.choices.learning_rate)
 
     def train(self, model: nn.Module, **how: Any) -> nn.Module:
-        """The tools' training, with what the recovery adds."""
-        if self.choices.recovery == "distil":
-            how["teacher"] = self.dense
+        """A training of the schedule, under its mask."""
         if self.choices.recovery == "reconstruct":
             model = reconstruct(model, self.dense, how["mask"], self.batches)
+        return self.recover(model, **how)
+
+    def recover(self, model: nn.Module, **how: Any) -> nn.Module:
+        """The tools' training, with the teacher and the penalty that were chosen."""
+        if self.choices.recovery == "distil":
+            how["teacher"] = self.dense
         loss = self.choices.make_penalty()
         return self.tools.train(model, **how, **({"loss": loss} if loss else {}))
 

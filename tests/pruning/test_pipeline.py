@@ -10,6 +10,10 @@ from torch import nn
 from pruning.choices import Choices
 from pruning.criteria import CRITERIA
 from pruning.pipeline import run
+from pruning.prune import make_mask
+from pruning.ratios import Uniform
+from pruning.recovery import fine_tune
+from pruning.shrink import Trace, coupled, prunable_filters, shrink
 
 
 def network(seed: int = 0) -> nn.Module:
@@ -114,6 +118,28 @@ def test_what_falls_whole_is_taken_out(chosen):
     model = run(network(), Choices(**{"sparsity": 0.5, "shrink": True, **chosen}), TOOLS)
     assert sum(p.numel() for p in model.parameters()) < sum(p.numel() for p in network().parameters())
     assert model(BATCHES[0][0]).shape == (16, 4)
+
+
+def test_one_step_learns_small_what_it_would_learn_masked():
+    """The shrunk network trains as the masked one: same gradients, and nothing of what is gone comes back."""
+    trained = []
+
+    def train_small(model, **how):
+        trained.append(sum(p.numel() for p in model.parameters()))
+        return train(model, **how)
+
+    chosen = {"granularity": "filter", "ratio": "uniform", "sparsity": 0.5, "epochs": 2}
+    small = run(network(), Choices(shrink=True, **chosen), SimpleNamespace(**{**vars(TOOLS), "train": train_small}))
+    assert trained == [sum(p.numel() for p in small.parameters())]
+
+    model, inputs = network(), BATCHES[0][0]
+    trace = Trace(model, inputs[:2])
+    mask = make_mask(
+        model, criterion="magnitude", granularity="filter", ratio=Uniform(0.5), layers=prunable_filters(model, trace)
+    )
+    mask = coupled(model, mask, trace)
+    masked = shrink(fine_tune(model, mask, train=train, epochs=2), mask, trace)
+    torch.testing.assert_close(small(inputs), masked(inputs), atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize("quantise", ["codebook", "int8", "qat"])
