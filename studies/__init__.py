@@ -16,8 +16,9 @@ STUDIES: dict[str, str] = {
     "sensitivity": "how much of each layer can fall before the accuracy does",
     "criteria": "all criteria that apply, at equal ratios, before and after fine-tuning; random is the control",
     "granularities": "what regularity costs: single weights, rows, blocks, channels … at equal ratios",
-    "lottery": "winning tickets against the same mask with new weights, and against a random mask",
+    "lottery": "winning tickets against the same mask with new weights, a random mask, and one that moves (RigL)",
     "allocations": "how to share out the ratio: uniform, by sensitivity, AMC, NetAdapt; at half the MACs",
+    "bits": "how short the codes of weights can be: a codebook against an even grid, pruned or not",
     "frontier": "how many weights can go at no loss, beside published figures",
 }
 # Those about a machine: no task, no training; `studies.<name>_report` has `reproduce`.

@@ -3,7 +3,8 @@
 A ticket is found by training, pruning by magnitude and going back to the initial weights. Then three
 sparse networks are trained, alike but for one thing: the ticket; its mask with weights drawn anew;
 its weights with a mask of the same count in each layer, at random places. The paper finds the ticket
-above both.
+above both. A fourth starts like the third, but its connections move while it trains (RigL: Evci et al.
+2020, arXiv 1911.11134), which needs no dense training to find the mask.
 
 Nothing is chosen in this study; all points are test accuracy at the end of the training.
 """
@@ -13,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from pruning.schedules import rigl
 from pruning.schedules.lottery import find_ticket
 from studies.comparing import expected_above
 from studies.lab import Lab, counted, largest_weights
@@ -22,7 +24,13 @@ from studies.study import Cell, Numbers, Plan, Result, Settings, Study
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-KINDS = {"ticket": "winning ticket", "redrawn": "same mask, new weights", "random": "random mask, same counts"}
+KINDS = {
+    "ticket": "winning ticket",
+    "redrawn": "same mask, new weights",
+    "random": "random mask, same counts",
+    "moving": "random mask that moves (RigL)",
+}
+EXPECTED = (("ticket", "redrawn"), ("ticket", "random"), ("moving", "random"))  # the first above the second
 OTHER_WEIGHTS = 1000  # added to a cell's seed, for what must be drawn independently of it
 
 
@@ -59,20 +67,28 @@ def run_cell(lab: Lab, cell: Cell) -> Numbers:
         same = lab.context(seed)  # all three see the same batches in the same order
         model = same.train(start.load_(same.fresh_model(seed)), epochs=cell["epochs"], mask=start.mask)
         numbers |= {f"{kind} {part}": value for part, value in lab.judge(model).items()}
-    return numbers
+    same, start = lab.context(seed), starts["random"]
+    model, _ = rigl(
+        start.load_(same.fresh_model(seed)),
+        lambda *_: start.mask,
+        sparsity=cell["ratio"],
+        train=same.train,
+        epochs=cell["epochs"],
+    )
+    return numbers | {f"moving {part}": value for part, value in lab.judge(model).items()}
 
 
 def findings(result: Result) -> list[str]:
     sentences = [
         expected_above(
-            KINDS["ticket"],
-            result.values("ticket test", ratio=ratio),
-            KINDS[control],
-            result.values(f"{control} test", ratio=ratio),
+            KINDS[above],
+            result.values(f"{above} test", ratio=ratio),
+            KINDS[below],
+            result.values(f"{below} test", ratio=ratio),
             f"at {ratio:.0%}",
             result.test_samples,
         )
-        for control in ("redrawn", "random")
+        for above, below in EXPECTED
         for ratio in sorted(result.choices("ratio"))
     ]
     return [each for each in sentences if each is not None]

@@ -17,6 +17,9 @@ TINY = {
     "ratios": [0.0, 0.5],
     "overall": [0.4],
     "compressions": [4],
+    "bits": [3],
+    "pruned": [0.0, 0.5],
+    "prune_epochs": 1,
 }
 
 

@@ -9,7 +9,7 @@ import torch
 from pruning.granularity import GRANULARITIES
 from pruning.ratios import ALLOCATIONS
 from pruning.ratios.cost import layer_costs, masked_macs
-from studies import STUDIES, allocations, criteria, frontier, granularities, lottery, schedules, sensitivity
+from studies import STUDIES, allocations, bits, criteria, frontier, granularities, lottery, schedules, sensitivity
 from studies.plots import to_svg
 from studies.study import Result, Row
 
@@ -21,6 +21,7 @@ KINDS = {
     "granularities": ("granularity",),
     "allocations": ("rule",),
     "frontier": ("pipeline",),
+    "bits": ("values", "pruned"),
 }
 
 
@@ -137,11 +138,12 @@ def test_granularities_follow_the_numbers():
 
 def test_lottery_follows_the_numbers():
     def findings(ticket, other):
-        numbers = {"ticket test": ticket, "redrawn test": other, "random test": other}
+        numbers = {"ticket test": ticket, "redrawn test": other, "random test": other, "moving test": ticket}
         return lottery.findings(result_of([({"ratio": 0.9, "seed": 0}, numbers)]))
 
     won, lost = findings(0.97, 0.90), findings(0.90, 0.97)
-    assert len(won) == 2 and all("winning ticket is above" in sentence for sentence in won)
+    assert len(won) == 3 and all("is above" in sentence for sentence in won)
+    assert won[2].startswith("random mask that moves (RigL) is above random mask, same counts")
     assert all("against the expected order" in sentence for sentence in lost)
 
 
@@ -195,3 +197,25 @@ def test_an_unknown_pipeline_is_refused(lab):
     cell = {"pipeline": "sudden", "compression": 4, "seed": 0, "epochs": 1, "steps": 1, "learning_rate_factor": 1.0}
     with pytest.raises(ValueError, match="no pipeline named 'sudden'"):
         frontier.run_cell(lab, cell)
+
+
+def test_bits_follow_the_numbers():
+    def rows(trained, rounded):
+        numbers = {"test": trained, "rounded test": rounded, "kept": 100.0, "total": 1000.0}
+        return [
+            (
+                {"values": values, "bits": width, "pruned": 0.9, "seed": 0},
+                numbers | ({} if width > 2 else {"test": 0.3}),
+            )
+            for values in bits.VALUES
+            for width in (4, 2)
+        ]
+
+    good = bits.findings(result_of(rows(0.978, 0.5)))
+    assert good[0].startswith(
+        "codebook, 90 % pruned: within 0.5 points of the dense 98.00 % down to 4 bits: 97.80 %, 80× fewer bits"
+    )
+    assert any(s.startswith("trained codebook is above the untrained at 4 bits of a network 90 % pruned") for s in good)
+    bad = bits.findings(result_of(rows(0.5, 0.978)))
+    assert bad[0] == "codebook, 90 % pruned: no width tried stays within 0.5 points of the dense 98.00 %."
+    assert any("trained even grid is below the untrained at 4 bits" in s and "against the" in s for s in bad)
