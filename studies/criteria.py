@@ -8,7 +8,8 @@ but in the first layer. Mittal et al. 2018 (arXiv 1801.10447) report that after 
 even random choice of filters comes close.
 
 Criteria that look at data see a few training batches. Nothing is chosen in this study; all points
-are test accuracy, right after pruning and after the same fine-tuning.
+are test accuracy, right after pruning and after the same fine-tuning. Channels also show what solving
+for the weights left brings without training (He et al. 2017, arXiv 1707.06168), from the same batches.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from pruning.criteria import CRITERIA, Random
+from pruning.criteria import CRITERIA, Random, reconstruct
 from pruning.granularity import GRANULARITIES
 from pruning.layers import weight_layers
 from pruning.mask import Mask
@@ -33,7 +34,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 PROBES = 8  # samples with which each criterion is tried before anything is run
+POSITIONS = 10  # of a layer's output, on average for each image, that reconstruction solves for
 SCOPES = ("element", "filter", "channel")
+WHEN = {"pruned test": "pruned only", "reconstructed test": "reconstructed", "test": "fine-tuned"}
 
 
 def plan(lab: Lab, settings: Settings, seeds: Sequence[int]) -> Plan:
@@ -97,20 +100,24 @@ def mask_of(lab: Lab, criterion: str, scope: str, ratio: float, batches: Sequenc
 
 
 def run_cell(lab: Lab, cell: Cell) -> Numbers:
-    """Accuracy right after pruning (`pruned test`), and after fine-tuning."""
+    """Accuracy right after pruning (`pruned test`), of channels after reconstruction, and after fine-tuning."""
     model, context = lab.model(), lab.context(cell["seed"])
     batches = lab.batches(cell["batches"], cell["seed"])
     mask = mask_of(lab, cell["criterion"], cell["granularity"], cell["ratio"], batches, cell["seed"])
-    pruned = lab.judge(mask.apply_(model))
+    judged = {"pruned": lab.judge(mask.apply_(model))}
+    if cell["granularity"] == "channel":
+        solved = reconstruct(lab.model(), lab.dense, mask, batches, positions=POSITIONS, seed=cell["seed"])
+        judged["reconstructed"] = lab.judge(solved)
     rate = cell["learning_rate_factor"] * context.recipe.learning_rate
     model = fine_tune(model, mask, train=context.train, epochs=cell["epochs"], learning_rate=rate)
-    return {**lab.judge(model), **{f"pruned {part}": value for part, value in pruned.items()}, **counted(mask)}
+    before = {f"{when} {part}": value for when, parts in judged.items() for part, value in parts.items()}
+    return {**lab.judge(model), **before, **counted(mask)}
 
 
 def findings(result: Result) -> list[str]:
     places = [
         (number, scope, ratio, f"{ratio:.0%} of {scope}s removed, {when}")
-        for number, when in (("pruned test", "not fine-tuned"), ("test", "fine-tuned"))
+        for number, when in WHEN.items()
         for scope in result.choices("granularity")
         for ratio in sorted(result.choices("ratio", granularity=scope))
     ]
@@ -143,9 +150,13 @@ def _ranking(result: Result, number: str, scope: str, ratio: float, where: str) 
 
 
 def plot(result: Result) -> Figure:
-    scopes = result.choices("granularity")
-    shown = [(scope, number) for scope in scopes for number in ("pruned test", "test")]
-    titles = [f"{scope}s, {'fine-tuned' if number == 'test' else 'pruned only'}" for scope, number in shown]
+    shown = [
+        (scope, number)
+        for scope in result.choices("granularity")
+        for number in WHEN
+        if result.values(number, granularity=scope)
+    ]
+    titles = [f"{scope}s, {WHEN[number]}" for scope, number in shown]
     figure, axes = panels(titles, result, x="groups removed, %", heading=STUDY.question)
     for each, (scope, number) in zip(axes, shown, strict=False):
         curves = {}
