@@ -24,16 +24,24 @@ LOOK: dict[Any, Any] = {
 COLOURS = (*PALETTE, "#333333", "#8C564B", "#6A3D9A", "#9A9A00")
 MARKERS = "osD^vPX*<>"
 CLOSE_UP = 3.0  # points of accuracy
-Curve = Mapping[float, Mapping[int, float]]  # x → seed → accuracy in 0…1
+Curve = Mapping[float, Mapping[int, float]]  # x → seed → value, mostly accuracy in 0…1
 
 
 def panels(
-    titles: Sequence[str], result: Result, *, x: str, heading: str, close_up: Sequence[int] = ()
+    titles: Sequence[str],
+    result: Result,
+    *,
+    x: str,
+    heading: str,
+    y: str = "test accuracy, %",
+    dense: float | None = None,
+    close_up: Sequence[int] = (),
 ) -> tuple[Figure, list[Axes]]:
     """An empty figure with one panel a title, side by side; the dense network is a grey line in each.
 
     Args:
-        close_up: numbers of the panels that show only the last few points below the dense network.
+        dense: where that line is; default: at the dense network's accuracy.
+        close_up: numbers of the panels that show only the last few points of accuracy below the dense network.
     """
     import matplotlib as mpl
     from matplotlib.figure import Figure
@@ -45,18 +53,28 @@ def panels(
     for axes, title in zip(row, titles, strict=False):
         axes.set_title(title, fontsize=10)
         axes.set_xlabel(x)
-        axes.axhline(100 * result.reference, color=GREY, linestyle=":", linewidth=1.5, label="dense")
+        axes.axhline(
+            100 * result.reference if dense is None else dense, color=GREY, linestyle=":", linewidth=1.5, label="dense"
+        )
         axes.grid(color="#dddddd", linewidth=0.6)
     for number in close_up:
         row[number].set_ylim(100 * result.reference - CLOSE_UP, 100 * result.reference + CLOSE_UP / 10)
-    row[0].set_ylabel("test accuracy, %")
+    row[0].set_ylabel(y)
     return figure, list(row)
 
 
-def draw(axes: Axes, curves: Mapping[str, Curve], *, dashed: Sequence[str] = (), among: Sequence[str] = ()) -> None:
+def draw(
+    axes: Axes,
+    curves: Mapping[str, Curve],
+    *,
+    dashed: Sequence[str] = (),
+    among: Sequence[str] = (),
+    scale: float = 100.0,
+) -> None:
     """A line a curve, through the means over seeds; bars are standard deviations over seeds, if there are several.
 
     Args:
+        scale: of the values; the default shows shares in per cent.
         among: the labels of all panels, where each label is to look the same in all; default: this panel's.
     """
     labels = list(among or curves)
@@ -66,8 +84,8 @@ def draw(axes: Axes, curves: Mapping[str, Curve], *, dashed: Sequence[str] = (),
         if points:
             axes.errorbar(
                 list(points),
-                [100 * statistics.fmean(values) for values in points.values()],
-                yerr=[100 * statistics.stdev(values) if len(values) > 1 else 0.0 for values in points.values()],
+                [scale * statistics.fmean(values) for values in points.values()],
+                yerr=[scale * statistics.stdev(values) if len(values) > 1 else 0.0 for values in points.values()],
                 label=label,
                 color=COLOURS[place % len(COLOURS)],
                 marker=MARKERS[place % len(MARKERS)],

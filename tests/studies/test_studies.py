@@ -9,7 +9,18 @@ import torch
 from pruning.granularity import GRANULARITIES
 from pruning.ratios import ALLOCATIONS
 from pruning.ratios.cost import layer_costs, masked_macs
-from studies import STUDIES, allocations, bits, criteria, frontier, granularities, lottery, schedules, sensitivity
+from studies import (
+    STUDIES,
+    allocations,
+    bits,
+    criteria,
+    frontier,
+    granularities,
+    lottery,
+    schedules,
+    sensitivity,
+    speed,
+)
 from studies.plots import to_svg
 from studies.study import Result, Row
 
@@ -42,7 +53,7 @@ def test_cells_build_and_one_of_each_kind_runs(name, lab, tiny):
     for cell in chosen.values():
         numbers = study.run_cell(lab, cell)
         assert all(math.isfinite(value) for value in numbers.values())
-        assert 0 <= min(v for k, v in numbers.items() if k.endswith("test")) <= 1
+        assert all(0 <= value <= 1 for number, value in numbers.items() if number.endswith("test"))
         assert study.epochs(cell) >= 0
         rows.append((cell, numbers))
     assert all(torch.equal(value, before[key]) for key, value in lab.dense.state_dict().items())
@@ -219,3 +230,38 @@ def test_bits_follow_the_numbers():
     bad = bits.findings(result_of(rows(0.5, 0.978)))
     assert bad[0] == "codebook, 90 % pruned: no width tried stays within 0.5 points of the dense 98.00 %."
     assert any("trained even grid is below the untrained at 4 bits" in s and "against the" in s for s in bad)
+
+
+def test_speed_counts_what_each_way_removes(lab):
+    def macs(model):
+        sample = lab.context(0).data.sample[:2]
+        return masked_macs(layer_costs(model, sample[:1]), {})
+
+    left_out = {}
+    for way, make in speed.WAYS.items():
+        try:
+            model = make(lab, 0.5)
+        except ValueError as error:
+            left_out[way] = str(error)
+            continue
+        zeros = sum(int((p == 0).sum()) for p in model.parameters() if p.ndim > 1)
+        if way in speed.ZEROED:
+            assert zeros > 0.3 * sum(p.numel() for p in lab.dense.parameters() if p.ndim > 1)
+        elif way not in speed.WITHOUT_RATIO:
+            assert macs(model) < 0.8 * lab.task.macs
+    assert set(left_out) == {"residual streams too, multiples of 8", "whole blocks", "2:4, zeroed"}
+    assert "no residual streams" in left_out["residual streams too, multiples of 8"]  # a perceptron
+    assert "runs of 4" in left_out["2:4, zeroed"]  # one with 30 hidden units
+
+
+def test_speed_tells_the_best_of_each_way_and_what_was_noisy():
+    def numbers(speedup, noisy):
+        return {"macs removed": 0.5, "speedup": speedup, "speedup low": 1.4, "speedup high": 1.6, "noisy": noisy}
+
+    rows = [
+        ({"way": "filters, taken out", "ratio": r}, numbers(s, n)) for r, s, n in ((0.5, 1.5, 0.0), (0.3, 1.2, 1.0))
+    ]
+    assert speed.findings(result_of(rows)) == [
+        "filters, taken out: at most 1.50× (1.40 to 1.60), with 50.0% of the multiply-accumulates gone.",
+        "1 of 2 measurements are noisy: the machine was busy.",
+    ]

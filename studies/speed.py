@@ -1,0 +1,205 @@
+"""What is a removed multiplication worth? Multiply-accumulates that are gone against time that is gone.
+
+Papers often report the multiply-accumulates of the weights that are not zero. Here the same count
+stands beside the latency that the CPU target measures, in turns with the dense network. A zero is
+multiplied like any other number; only what is taken out for good saves time, and more where the
+channels left fill the processor's vectors (multiples of 8) than where they do not.
+
+Nothing is trained and no accuracy is looked at: the weights are chosen by magnitude, whole blocks by
+their influence, and the time does not depend on which they are. A measurement during which the machine
+was busy is marked as noisy.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.run.export import export_onnx
+from hw_targets.cpu.target import CpuTarget
+from pruning.granularity import NM
+from pruning.mask import Mask
+from pruning.prune import make_mask
+from pruning.quantise import to_int8
+from pruning.ratios import Uniform
+from pruning.shrink import (
+    block_importance,
+    coupled,
+    joined_filters,
+    joint_mask,
+    prunable_filters,
+    removable_blocks,
+    remove_blocks,
+    shrink,
+)
+from studies.lab import Lab
+from studies.plots import draw, finish, panels
+from studies.study import Cell, Numbers, Plan, Result, Settings, Study
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from torch import nn
+
+EIGHTS = 8  # channels: a vector of float32 in AVX2, half of one in AVX-512
+SAMPLES = 64  # that are inferred in turn
+
+
+def single_weights(lab: Lab, ratio: float) -> nn.Module:
+    """Zeros anywhere."""
+    mask = make_mask(lab.dense, criterion="magnitude", granularity="element", ratio=Uniform(ratio))
+    return mask.apply_(lab.model())
+
+
+def two_of_four(lab: Lab, ratio: float) -> nn.Module:
+    """Zeros in two of every four weights, wherever `ratio` is a half."""
+    if ratio != 0.5:
+        raise ValueError("2:4 removes a half")
+    return make_mask(lab.dense, criterion="magnitude", granularity=NM(2, 4), skip_first_conv=True).apply_(lab.model())
+
+
+def masked_filters(lab: Lab, ratio: float) -> nn.Module:
+    """Whole filters, set to zero."""
+    return _filters(lab, Uniform(ratio, keep_at_least=1)).apply_(lab.model())
+
+
+def filters(lab: Lab, ratio: float) -> nn.Module:
+    """Whole filters, taken out."""
+    return shrink(lab.model(), _filters(lab, Uniform(ratio, keep_at_least=1)), lab.context(0).data.sample[:2])
+
+
+def filters_in_eights(lab: Lab, ratio: float) -> nn.Module:
+    """Whole filters, taken out so that multiples of eight are left."""
+    mask = _filters(lab, Uniform(ratio, multiple_of=EIGHTS))
+    return shrink(lab.model(), mask, lab.context(0).data.sample[:2])
+
+
+def streams_in_eights(lab: Lab, ratio: float) -> nn.Module:
+    """The channels of residual streams too: all layers get narrower."""
+    inputs = lab.context(0).data.sample[:2]
+    groups = joined_filters(lab.dense, inputs)
+    if not groups:
+        raise ValueError("the network has no residual streams")
+    groups += [[name] for name in prunable_filters(lab.dense, inputs)]
+    mask = joint_mask(lab.dense, groups, criterion="magnitude", ratio=Uniform(ratio, multiple_of=EIGHTS))
+    return shrink(lab.model(), coupled(lab.dense, mask, inputs), inputs)
+
+
+def blocks(lab: Lab, ratio: float) -> nn.Module:
+    """Whole residual blocks, those first that change least what passes them."""
+    inputs = lab.context(0).data.sample[:2]
+    names = removable_blocks(lab.dense, inputs)
+    count = round(ratio * len(names))
+    if not count:
+        raise ValueError("the network has too few blocks that can be skipped")
+    importance = block_importance(lab.model(), names, islice(lab.batches(1), 1))
+    return remove_blocks(lab.model(), sorted(names, key=lambda name: importance[name])[:count], inputs)
+
+
+def integers(lab: Lab, ratio: float) -> nn.Module:
+    """All weights and inputs of layers in 8 bits, none removed."""
+    return to_int8(lab.model(), data=lab.batches(1))
+
+
+WAYS: dict[str, Callable[[Lab, float], nn.Module]] = {
+    "single weights, zeroed": single_weights,
+    "2:4, zeroed": two_of_four,
+    "filters, zeroed": masked_filters,
+    "filters, taken out": filters,
+    "filters, multiples of 8 left": filters_in_eights,
+    "residual streams too, multiples of 8": streams_in_eights,
+    "whole blocks": blocks,
+    "8-bit integers": integers,
+}
+WITHOUT_RATIO = ("8-bit integers",)
+ZEROED = tuple(way for way in WAYS if way.endswith("zeroed"))
+
+
+def plan(lab: Lab, settings: Settings, seeds: Sequence[int]) -> Plan:
+    """Seeds do not matter: nothing is drawn, and a measurement has its own interval."""
+    cells, left_out = [], {}
+    for way, make in WAYS.items():
+        for ratio in [0.0] if way in WITHOUT_RATIO else settings["ratios"]:
+            try:
+                make(lab, ratio)
+            except ValueError as error:
+                left_out[f"{way} at {ratio:.0%}"] = str(error)
+            else:
+                cells.append({"way": way, "ratio": ratio, "effort": settings["effort"]})
+    return Plan(cells, left_out)
+
+
+def run_cell(lab: Lab, cell: Cell) -> Numbers:
+    """The share of the multiply-accumulates that is gone, and how much faster the network is, as measured."""
+    samples = lab.context(0).data.sample[:SAMPLES]
+    entry, dense = (export_onnx(each, samples) for each in (WAYS[cell["way"]](lab, cell["ratio"]), lab.model()))
+    with tempfile.TemporaryDirectory() as folder:
+        found = CpuTarget().measure(entry, dense, samples.numpy(), cell["effort"], Path(folder))
+    macs, speedup = found.quantities["macs_effective"].value, found.quantities["speedup_vs_dense"]
+    return {
+        "macs removed": 1 - macs / lab.task.macs,
+        "speedup": speedup.value,
+        "speedup low": speedup.low or speedup.value,
+        "speedup high": speedup.high or speedup.value,
+        "noisy": float(found.noisy is not None),
+    }
+
+
+def findings(result: Result) -> list[str]:
+    sentences = []
+    for way in result.choices("way"):
+        rows = [row.numbers for row in result.rows if row.cell["way"] == way]
+        best = max(rows, key=lambda numbers: numbers["speedup"])
+        sentences.append(
+            f"{way}: at most {best['speedup']:.2f}× ({best['speedup low']:.2f} to {best['speedup high']:.2f}), with "
+            f"{best['macs removed']:.1%} of the multiply-accumulates gone{', noisy' if best['noisy'] else ''}."
+        )
+    noisy = sum(bool(row.numbers["noisy"]) for row in result.rows)
+    if noisy:
+        sentences.append(f"{noisy} of {len(result.rows)} measurements are noisy: the machine was busy.")
+    return sentences
+
+
+def plot(result: Result) -> Figure:
+    figure, axes = panels(
+        ["measured beside what a count of operations promises"],
+        result,
+        x="multiply-accumulates removed, %",
+        y="speed-up over the dense network, times",
+        dense=1.0,
+        heading=STUDY.question,
+    )
+    curves = {
+        way: {
+            100 * row.numbers["macs removed"]: {0: row.numbers["speedup"]}
+            for row in result.rows
+            if row.cell["way"] == way
+        }
+        for way in result.choices("way")
+    }
+    draw(axes[0], curves, dashed=ZEROED, scale=1.0)
+    promised = sorted({0.0, *(x for curve in curves.values() for x in curve)})
+    axes[0].plot(promised, [1 / (1 - x / 100) for x in promised], color="#bbbbbb", label="as the count promises")
+    return finish(figure, axes)
+
+
+def _filters(lab: Lab, ratio: Uniform) -> Mask:
+    inputs = lab.context(0).data.sample[:2]
+    mask = make_mask(
+        lab.dense, criterion="magnitude", granularity="filter", ratio=ratio, layers=prunable_filters(lab.dense, inputs)
+    )
+    return coupled(lab.dense, mask, inputs)
+
+
+STUDY = Study(
+    name="speed",
+    question="What is a removed multiplication worth?",
+    settings={"ratios": [0.3, 0.5, 0.7], "effort": "quick"},
+    plan=plan,
+    epochs=lambda cell: 0.1,
+    run_cell=run_cell,
+    findings=findings,
+    plot=plot,
+)
