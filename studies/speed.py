@@ -7,11 +7,13 @@ channels left fill the processor's vectors (multiples of 8) than where they do n
 
 Nothing is trained and no accuracy is looked at: the weights are chosen by magnitude, whole blocks by
 their influence, and the time does not depend on which they are. A measurement during which the machine
-was busy is marked as noisy.
+was busy is taken again, a few times; if none was quiet, the one with the narrowest interval stands, marked
+as noisy.
 """
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections.abc import Callable, Sequence
 from itertools import islice
@@ -20,6 +22,7 @@ from typing import TYPE_CHECKING
 
 from harness.run.export import export_onnx
 from hw_targets.cpu.target import CpuTarget
+from hw_targets.target import Effort, Measurement
 from pruning.granularity import NM
 from pruning.mask import Mask
 from pruning.prune import make_mask
@@ -40,6 +43,8 @@ from studies.plots import draw, finish, panels
 from studies.study import Cell, Numbers, Plan, Result, Settings, Study
 
 if TYPE_CHECKING:
+    import numpy as np
+    import onnx
     from matplotlib.figure import Figure
     from torch import nn
 
@@ -81,7 +86,7 @@ def streams_in_eights(lab: Lab, ratio: float) -> nn.Module:
     inputs = lab.context(0).data.sample[:2]
     groups = joined_filters(lab.dense, inputs)
     if not groups:
-        raise ValueError("the network has no residual streams")
+        raise ValueError("the network has no residual stream that can be narrowed")
     groups += [[name] for name in prunable_filters(lab.dense, inputs)]
     mask = joint_mask(lab.dense, groups, criterion="magnitude", ratio=Uniform(ratio, multiple_of=EIGHTS))
     return shrink(lab.model(), coupled(lab.dense, mask, inputs), inputs)
@@ -127,7 +132,7 @@ def plan(lab: Lab, settings: Settings, seeds: Sequence[int]) -> Plan:
             except ValueError as error:
                 left_out[f"{way} at {ratio:.0%}"] = str(error)
             else:
-                cells.append({"way": way, "ratio": ratio, "effort": settings["effort"]})
+                cells.append({"way": way, "ratio": ratio, "effort": settings["effort"], "tries": settings["tries"]})
     return Plan(cells, left_out)
 
 
@@ -135,8 +140,7 @@ def run_cell(lab: Lab, cell: Cell) -> Numbers:
     """The share of the multiply-accumulates that is gone, and how much faster the network is, as measured."""
     samples = lab.context(0).data.sample[:SAMPLES]
     entry, dense = (export_onnx(each, samples) for each in (WAYS[cell["way"]](lab, cell["ratio"]), lab.model()))
-    with tempfile.TemporaryDirectory() as folder:
-        found = CpuTarget().measure(entry, dense, samples.numpy(), cell["effort"], Path(folder))
+    found = _quietest(entry, dense, samples.numpy(), cell["effort"], cell["tries"])
     macs, speedup = found.quantities["macs_effective"].value, found.quantities["speedup_vs_dense"]
     return {
         "macs removed": 1 - macs / lab.task.macs,
@@ -145,6 +149,22 @@ def run_cell(lab: Lab, cell: Cell) -> Numbers:
         "speedup high": speedup.high or speedup.value,
         "noisy": float(found.noisy is not None),
     }
+
+
+def _quietest(
+    entry: onnx.ModelProto, dense: onnx.ModelProto, samples: np.ndarray, effort: Effort, tries: int
+) -> Measurement:
+    """The first measurement that is not noisy, or of `tries` the one with the narrowest interval."""
+    found: list[Measurement] = []
+    while len(found) < tries and not (found and found[-1].noisy is None):
+        with tempfile.TemporaryDirectory() as folder:
+            found.append(CpuTarget().measure(entry, dense, samples, effort, Path(folder)))
+    return found[-1] if found[-1].noisy is None else min(found, key=_width)
+
+
+def _width(measurement: Measurement) -> float:
+    speedup = measurement.quantities["speedup_vs_dense"]
+    return math.inf if speedup.low is None or speedup.high is None else speedup.high - speedup.low
 
 
 def findings(result: Result) -> list[str]:
@@ -196,7 +216,7 @@ def _filters(lab: Lab, ratio: Uniform) -> Mask:
 STUDY = Study(
     name="speed",
     question="What is a removed multiplication worth?",
-    settings={"ratios": [0.3, 0.5, 0.7], "effort": "quick"},
+    settings={"ratios": [0.3, 0.5, 0.7], "effort": "quick", "tries": 4},
     plan=plan,
     epochs=lambda cell: 0.1,
     run_cell=run_cell,

@@ -20,6 +20,7 @@ TINY = {
     "bits": [3],
     "pruned": [0.0, 0.5],
     "prune_epochs": 1,
+    "tries": 1,
 }
 
 

@@ -6,6 +6,7 @@ from xml.etree import ElementTree
 import pytest
 import torch
 
+from hw_targets.target import Measurement, Quantity
 from pruning.granularity import GRANULARITIES
 from pruning.ratios import ALLOCATIONS
 from pruning.ratios.cost import layer_costs, masked_macs
@@ -250,7 +251,7 @@ def test_speed_counts_what_each_way_removes(lab):
         elif way not in speed.WITHOUT_RATIO:
             assert macs(model) < 0.8 * lab.task.macs
     assert set(left_out) == {"residual streams too, multiples of 8", "whole blocks", "2:4, zeroed"}
-    assert "no residual streams" in left_out["residual streams too, multiples of 8"]  # a perceptron
+    assert "no residual stream" in left_out["residual streams too, multiples of 8"]  # a perceptron
     assert "runs of 4" in left_out["2:4, zeroed"]  # one with 30 hidden units
 
 
@@ -265,3 +266,22 @@ def test_speed_tells_the_best_of_each_way_and_what_was_noisy():
         "filters, taken out: at most 1.50× (1.40 to 1.60), with 50.0% of the multiply-accumulates gone.",
         "1 of 2 measurements are noisy: the machine was busy.",
     ]
+
+
+def test_speed_measures_again_until_it_is_quiet(monkeypatch):
+    def measurement(low, high, noisy):
+        return Measurement({"speedup_vs_dense": Quantity(1.5, "×", "measured", "test", low, high)}, noisy=noisy)
+
+    wide, narrow, quiet = (
+        measurement(1.0, 2.0, "busy"),
+        measurement(1.4, 1.6, "busy"),
+        measurement(1.0, 1.9, None),
+    )
+    for script, tries, expected in (
+        ([wide, narrow, wide], 3, narrow),
+        ([wide, quiet, narrow], 3, quiet),
+        ([wide, narrow], 1, wide),
+    ):
+        answers = iter(script)
+        monkeypatch.setattr(speed.CpuTarget, "measure", lambda *_, answers=answers: next(answers))
+        assert speed._quietest(None, None, None, "quick", tries) is expected
