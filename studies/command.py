@@ -57,15 +57,20 @@ def execute(args: argparse.Namespace) -> int:
         torch.set_num_threads(max(args.threads, 1))
     lab = Lab.open(args.task)
     seeds = chosen or default_seeds(lab.task)
-    if args.plan:
-        plan = study.plan(lab, settings, seeds)
-        for cell in plan.cells:
-            print(describe(cell))
-        for name, why in plan.left_out.items():
-            print(f"Left out: {name}: {why}")
-    outcome = run_study(
-        study, lab, settings=settings, seeds=seeds, output=args.output, limit=0 if args.plan else args.max
-    )
+    try:
+        if args.plan:
+            plan = study.plan(lab, settings, seeds)
+            for cell in plan.cells:
+                print(describe(cell))
+            for name, why in plan.left_out.items():
+                print(f"Left out: {name}: {why}")
+        outcome = run_study(
+            study, lab, settings=settings, seeds=seeds, output=args.output, limit=0 if args.plan else args.max
+        )
+    except ValueError as error:
+        if not args.set:
+            raise
+        raise UsageError(f"{study.name} does not run with {', '.join(args.set)}: {error}") from error
     _show(outcome.findings, outcome.files)
     if outcome.missing:
         print(f"Still to be run: {outcome.missing} of the cells; the same command goes on with them.")

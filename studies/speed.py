@@ -124,6 +124,8 @@ ZEROED = tuple(way for way in WAYS if way.endswith("zeroed"))
 
 def plan(lab: Lab, settings: Settings, seeds: Sequence[int]) -> Plan:
     """Seeds do not matter: nothing is drawn, and a measurement has its own interval."""
+    if settings["tries"] < 1:
+        raise ValueError(f"tries is a number of measurements, 1 or more, not {settings['tries']}.")
     cells, left_out = [], {}
     for way, make in WAYS.items():
         for ratio in [0.0] if way in WITHOUT_RATIO else settings["ratios"]:

@@ -41,11 +41,17 @@ def test_a_study_is_run_listed_and_drawn_anew(tmp_path, capsys):
         (["study", "lottery", "--set", "epochs=[1"], "not YAML"),
         (["study", "lottery", "--seeds", "one"], "whole numbers"),
         (["study", "lottery", "--max", "-1"], "0 or more"),
+        (
+            ["study", "speed", "--task", "digits_mlp", "--set", "tries=0"],
+            "does not run with tries=0: tries is a number",
+        ),
+        (["study", "bits", "--task", "digits_mlp", "--set", "bits=[9]", "--max", "1"], "takes 1 to 8 bits"),
         (["study", "lottery", "--redraw", "--output", "nowhere"], "run the study first"),
         (["study", "lottery", "--task", "mnist_lenet301"], "Did you mean mnist_lenet300"),
     ],
 )
-def test_wrong_usage_is_answered_with_what_to_write(words, said, capsys):
+def test_wrong_usage_is_answered_with_what_to_write(words, said, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     assert main(words) == 2
     assert said in capsys.readouterr().err
 
