@@ -140,7 +140,7 @@ STUDY = Study(
         "prune_epochs": 10,
         "epochs": 5,
         "learning_rate_factor": 0.2,
-        "codebook_rate_factor": 0.02,
+        "codebook_rate_factor": 0.01,  # a shared value gathers the gradients of all its weights
     },
     for_task={"mnist_lenet300": {"bits": [8, 5, 4, 3, 2], "pruned": [0.0, 0.9], "prune_epochs": 3, "epochs": 1}},
     plan=plan,

@@ -4,7 +4,8 @@ With several seeds, two ways are compared seed by seed: the margin of the mean d
 Student's t times its standard error. That is the chance of training, on this one test set: another
 test set would move both ways, mostly together. With one seed only the test set's own sampling error is known
 (that of two shares, as if their samples were independent: for two models that err on the same
-samples it is too wide), and how much the training's chance matters is not.
+samples it is too wide), and how much the training's chance matters is not. The same margin serves where
+nothing is drawn, so that every seed gives the same.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ def difference(a: Mapping[int, float], b: Mapping[int, float], test_samples: int
     if not seeds:
         return None
     mean_a, mean_b = (statistics.fmean(values[seed] for seed in seeds) for values in (a, b))
-    if len(seeds) == 1:
+    if all(len({values[seed] for seed in seeds}) == 1 for values in (a, b)):
         margin = NORMAL * math.sqrt((mean_a * (1 - mean_a) + mean_b * (1 - mean_b)) / test_samples)
     else:
         spread = statistics.stdev(a[seed] - b[seed] for seed in seeds)

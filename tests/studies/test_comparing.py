@@ -25,6 +25,12 @@ def test_the_margin_of_one_seed_is_that_of_the_test_set():
     assert found.margin == pytest.approx(1.96 * math.sqrt(2 * 0.9 * 0.1 / 10_000))
 
 
+def test_seeds_that_change_nothing_are_no_evidence():
+    same = dict.fromkeys(range(3), 0.9)
+    found = difference(same, dict.fromkeys(range(3), 0.8998), 10_000)
+    assert found.margin == pytest.approx(difference({0: 0.9}, {0: 0.8998}, 10_000).margin) and not found.told_apart
+
+
 def test_only_seeds_of_both_are_compared():
     found = difference({0: 0.9, 1: 0.1}, {0: 0.8, 2: 1.0}, 100)
     assert (found.seeds, found.mean_a, found.mean_b) == (1, 0.9, 0.8)
