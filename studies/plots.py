@@ -73,17 +73,25 @@ def draw(
 ) -> None:
     """A line a curve, through the means over seeds; bars are standard deviations over seeds, if there are several.
 
+    Where all curves have one and the same point, they stand side by side around it.
+
     Args:
         scale: of the values; the default shows shares in per cent.
         among: the labels of all panels, where each label is to look the same in all; default: this panel's.
     """
     labels = list(among or curves)
+    everywhere = {x for curve in curves.values() for x, of_seed in curve.items() if of_seed}
+    side_by_side = len(everywhere) == 1 and len(curves) > 1
+    if side_by_side:
+        axes.set_xticks(list(everywhere))
+        axes.set_xlim(min(everywhere) - len(labels) / 2, max(everywhere) + len(labels) / 2)
     for label, curve in curves.items():
         place = labels.index(label)
         points = {x: list(of_seed.values()) for x, of_seed in sorted(curve.items()) if of_seed}
         if points:
+            aside = place - (len(labels) - 1) / 2 if side_by_side else 0.0
             axes.errorbar(
-                list(points),
+                [x + aside for x in points],
                 [scale * statistics.fmean(values) for values in points.values()],
                 yerr=[scale * statistics.stdev(values) if len(values) > 1 else 0.0 for values in points.values()],
                 label=label,
