@@ -23,6 +23,7 @@ LOOK: dict[Any, Any] = {
 }
 COLOURS = (*PALETTE, "#333333", "#8C564B", "#6A3D9A", "#9A9A00")
 MARKERS = "osD^vPX*<>"
+ACROSS = 4  # panels
 CLOSE_UP = 3.0  # points of accuracy
 Curve = Mapping[float, Mapping[int, float]]  # x → seed → value, mostly accuracy in 0…1
 
@@ -37,7 +38,7 @@ def panels(
     dense: float | None = None,
     close_up: Sequence[int] = (),
 ) -> tuple[Figure, list[Axes]]:
-    """An empty figure with one panel a title, side by side; the dense network is a grey line in each.
+    """An empty figure with one panel a title, up to four side by side; the dense network is a grey line in each.
 
     Args:
         dense: where that line is; default: at the dense network's accuracy.
@@ -47,10 +48,15 @@ def panels(
     from matplotlib.figure import Figure
 
     with mpl.rc_context(LOOK):
-        figure = Figure(figsize=(5.2 * max(len(titles), 1) + 1.2, 4.4), layout="constrained")
+        count = max(len(titles), 1)
+        columns = min(count, ACROSS)
+        rows = -(-count // columns)
+        figure = Figure(figsize=(5.2 * columns + 1.2, 4.4 * rows), layout="constrained")
         figure.suptitle(f"{heading} ({result.task})", fontsize=12)
-        row = figure.subplots(1, max(len(titles), 1), squeeze=False)[0]
-    for axes, title in zip(row, titles, strict=False):
+        every = list(figure.subplots(rows, columns, squeeze=False).flat)
+    for axes in every[count:]:
+        figure.delaxes(axes)
+    for axes, title in zip(every, titles, strict=False):
         axes.set_title(title, fontsize=10)
         axes.set_xlabel(x)
         axes.axhline(
@@ -58,9 +64,10 @@ def panels(
         )
         axes.grid(color="#dddddd", linewidth=0.6)
     for number in close_up:
-        row[number].set_ylim(100 * result.reference - CLOSE_UP, 100 * result.reference + CLOSE_UP / 10)
-    row[0].set_ylabel(y)
-    return figure, list(row)
+        every[number].set_ylim(100 * result.reference - CLOSE_UP, 100 * result.reference + CLOSE_UP / 10)
+    for axes in every[:count:columns]:
+        axes.set_ylabel(y)
+    return figure, every[:count]
 
 
 def draw(
