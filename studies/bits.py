@@ -8,7 +8,8 @@ right after the rounding, and after a short training with the rounding in place.
 
 The pruned network loses its smallest weights at once and is trained before it is rounded; zero is a
 code of its own in the codebook, and one of the grid's. All convolutions and linear layers take the
-same number of bits; activations stay in float. Nothing is chosen in this study; all points are test
+same number of bits; activations stay in float. A codebook serves a whole layer, the grid has a scale for
+each output: neither is counted among the bits. Nothing is chosen in this study; all points are test
 accuracy.
 """
 
