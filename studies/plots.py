@@ -23,6 +23,7 @@ LOOK: dict[Any, Any] = {
 }
 COLOURS = (*PALETTE, "#333333", "#8C564B", "#6A3D9A", "#9A9A00")
 MARKERS = "osD^vPX*<>"
+LONG_LEGEND = 15
 ACROSS = 4  # panels
 CLOSE_UP = 3.0  # points of accuracy
 Curve = Mapping[float, Mapping[int, float]]  # x → seed → value, mostly accuracy in 0…1
@@ -103,7 +104,7 @@ def draw(
                 yerr=[scale * statistics.stdev(values) if len(values) > 1 else 0.0 for values in points.values()],
                 label=label,
                 color=COLOURS[place % len(COLOURS)],
-                marker=MARKERS[place % len(MARKERS)],
+                marker=MARKERS[(place + place // len(COLOURS)) % len(MARKERS)],  # no look comes twice
                 markersize=5,
                 capsize=3,
                 linewidth=1.6,
@@ -114,7 +115,10 @@ def draw(
 def finish(figure: Figure, axes: Sequence[Axes]) -> Figure:
     """Legends, once all curves are drawn."""
     for each in axes:
-        if each.get_legend_handles_labels()[0]:
+        entries = len(each.get_legend_handles_labels()[0])
+        if entries > LONG_LEGEND:
+            each.legend(fontsize=6, frameon=False, ncols=2)
+        elif entries:
             each.legend(fontsize=8, frameon=False)
     return figure
 
