@@ -16,7 +16,6 @@ from __future__ import annotations
 import math
 import tempfile
 from collections.abc import Callable, Sequence
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -99,7 +98,7 @@ def blocks(lab: Lab, ratio: float) -> nn.Module:
     count = round(ratio * len(names))
     if not count:
         raise ValueError("the network has too few blocks that can be skipped")
-    importance = block_importance(lab.model(), names, islice(lab.batches(1), 1))
+    importance = block_importance(lab.model(), names, lab.batches(1))
     return remove_blocks(lab.model(), sorted(names, key=lambda name: importance[name])[:count], inputs)
 
 

@@ -54,7 +54,8 @@ def test_cells_build_and_one_of_each_kind_runs(name, lab, tiny):
     for cell in chosen.values():
         numbers = study.run_cell(lab, cell)
         assert all(math.isfinite(value) for value in numbers.values())
-        assert all(0 <= value <= 1 for number, value in numbers.items() if number.endswith("test"))
+        tests = [value for number, value in numbers.items() if number.endswith("test")]
+        assert all(0 <= value <= 1 for value in tests) and bool(tests) == (name != "speed")
         assert study.epochs(cell) >= 0
         rows.append((cell, numbers))
     assert all(torch.equal(value, before[key]) for key, value in lab.dense.state_dict().items())
@@ -154,7 +155,7 @@ def test_lottery_follows_the_numbers():
         return lottery.findings(result_of([({"ratio": 0.9, "seed": 0}, numbers)]))
 
     won, lost = findings(0.97, 0.90), findings(0.90, 0.97)
-    assert len(won) == 3 and all("is above" in sentence for sentence in won)
+    assert len(won) == 3 and all("winning ticket is above" in sentence for sentence in won[:2])
     assert won[2].startswith("random mask that moves (RigL) is above random mask, same counts")
     assert all("against the expected order" in sentence for sentence in lost)
 
