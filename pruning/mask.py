@@ -40,8 +40,18 @@ class Mask(Mapping[str, torch.Tensor]):
         """The mask that keeps every parameter of `model` whole."""
         return cls({name: torch.ones(p.shape, dtype=torch.bool) for name, p in model.named_parameters()})
 
+    @classmethod
+    def _sharing(cls, keep: Mapping[str, torch.Tensor]) -> Mask:
+        """A mask of tensors that nothing else can change: those of other masks, or new ones."""
+        mask = cls({})
+        mask._keep = dict(keep)
+        return mask
+
     def __getitem__(self, name: str) -> torch.Tensor:
         return self._keep[name].clone()
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._keep
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._keep)
@@ -102,9 +112,14 @@ class Mask(Mapping[str, torch.Tensor]):
             if name in both and both[name].shape != keep.shape:
                 raise ValueError(f"Two masks of {name} differ in shape: {list(both[name].shape)}, {list(keep.shape)}.")
             both[name] = both[name] & keep if name in both else keep
-        return Mask(both)
+        return Mask._sharing(both)
 
     __and__ = combine
+
+    def kept_units(self, name: str) -> torch.Tensor:
+        """Bool `[c_o]`: the output units (filters, rows) of the parameter `name` of which any weight is kept."""
+        keep = self._keep[name]
+        return keep.view(torch.uint8).unsqueeze(-1).flatten(1).amax(1).bool()  # on the CPU far faster than any(1)
 
     @property
     def kept(self) -> int:

@@ -56,7 +56,7 @@ def make_mask(
     names = weight_names(model, layers, skip_first_conv=skip_first_conv, skip_last_linear=skip_last_linear)
     scores = judge.scores(model, names, data)
     for name in names:
-        if bool(scores[name].isnan().any()):
+        if bool(scores[name].amin().isnan()):  # the least of numbers and a NaN is NaN
             raise ValueError(f"{judge} gives a score to {name} that is not a number. Has the training diverged?")
     shapes = {name: model.get_parameter(name).shape for name in names}
     scores = {name: scores[name].cpu().expand(shapes[name]) for name in names}

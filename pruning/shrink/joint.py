@@ -70,7 +70,7 @@ def joint_mask(
     for first, members in names.items():
         pooled[first] = torch.stack([Filter().pool(scores[name], p) for name in members]).sum(0)
         if within is not None:
-            gone = [~within[name].flatten(1).any(1) for name in members if name in within]
+            gone = [~within.kept_units(name) for name in members if name in within]
             if len(gone) == len(members):
                 pooled[first][torch.stack(gone).all(0)] = -torch.inf
     kept = ratio.select(pooled)

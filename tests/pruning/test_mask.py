@@ -39,6 +39,12 @@ def test_counts_and_sparsity():
     assert Mask({}).sparsity == 0
 
 
+def test_a_unit_is_kept_while_one_of_its_weights_is():
+    mask = Mask({"conv": keep(True, False, False, False, False, True).view(3, 1, 2, 1), "bias": keep(False, True)})
+    assert mask.kept_units("conv").tolist() == [True, False, True]
+    assert mask.kept_units("bias").tolist() == [False, True]
+
+
 def test_dense_keeps_every_parameter(model):
     mask = Mask.dense(model)
     assert set(mask) == {"weight", "bias"}
@@ -62,6 +68,7 @@ def test_a_mask_changes_neither_with_what_it_was_made_from_nor_with_what_it_retu
     source[0] = False
     mask["a"][1] = False
     dict(mask)["a"][1] = False
+    (mask & Mask({"b": keep(True)}))["a"][1] = False
     assert mask.kept == 2
     with pytest.raises(TypeError):
         mask["a"] = keep(False)

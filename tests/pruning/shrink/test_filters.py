@@ -194,8 +194,11 @@ def test_one_run_traces_and_two_compare(images):
     trace = Trace(model, images)
     mask = coupled(model, filters(model, prunable_filters(model, trace)), trace)
     assert len(runs) == 1
-    shrink(model, mask, trace)
+    proven = shrink(model, mask, trace)
     assert len(runs) == 3
+    unproven = shrink(model, mask, trace, verify=False)
+    assert len(runs) == 3
+    assert torch.equal(outputs(unproven, images), outputs(proven, images))
 
 
 def test_tracing_leaves_no_mark_on_the_model(images):
