@@ -6,9 +6,9 @@ multiplied like any other number; only what is taken out for good saves time, an
 channels left fill the processor's vectors (multiples of 8) than where they do not.
 
 Nothing is trained and no accuracy is looked at: the weights are chosen by magnitude, whole blocks by
-their influence, and the time does not depend on which they are. A measurement during which the machine
-was busy is taken again, a few times; if none was quiet, the one with the narrowest interval stands, marked
-as noisy.
+their influence, layers to merge from the first on, and the time does not depend on which they are. A
+measurement during which the machine was busy is taken again, a few times; if none was quiet, the one
+with the narrowest interval stands, marked as noisy.
 """
 
 from __future__ import annotations
@@ -19,23 +19,30 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from torch import nn
+
 from harness.run.export import export_onnx
 from hw_targets.cpu.target import CpuTarget
 from hw_targets.target import Effort, Measurement
 from pruning.granularity import NM
+from pruning.layers import weight_layers
 from pruning.mask import Mask
 from pruning.prune import make_mask
 from pruning.quantise import to_int8
 from pruning.ratios import Uniform
 from pruning.shrink import (
+    attention_blocks,
     block_importance,
     coupled,
+    fold,
+    head_mask,
     joined_filters,
     joint_mask,
     prunable_filters,
     removable_blocks,
     remove_blocks,
     shrink,
+    shrink_heads,
 )
 from studies.lab import Lab
 from studies.plots import draw, finish, panels
@@ -45,7 +52,6 @@ if TYPE_CHECKING:
     import numpy as np
     import onnx
     from matplotlib.figure import Figure
-    from torch import nn
 
 EIGHTS = 8  # channels: a vector of float32 in AVX2, half of one in AVX-512
 SAMPLES = 64  # that are inferred in turn
@@ -102,6 +108,26 @@ def blocks(lab: Lab, ratio: float) -> nn.Module:
     return remove_blocks(lab.model(), sorted(names, key=lambda name: importance[name])[:count], inputs)
 
 
+def heads(lab: Lab, ratio: float) -> nn.Module:
+    """Attention heads, the same share in every block."""
+    if not attention_blocks(lab.dense):
+        raise ValueError("the network has no attention heads")
+    mask = head_mask(lab.dense, criterion="magnitude", ratio=Uniform(ratio, keep_at_least=1))
+    return shrink_heads(lab.model(), mask, lab.context(0).data.sample[:2])
+
+
+def folded(lab: Lab, ratio: float) -> nn.Module:
+    """The first activations dropped, and the layers around them merged."""
+    model = lab.model()
+    activations = [name for name, module in model.named_modules() if isinstance(module, nn.ReLU)]
+    for name in activations[: round(ratio * len(activations))]:
+        model.set_submodule(name, nn.Identity())
+    merged = fold(model)
+    if len(weight_layers(merged)) == len(weight_layers(model)):
+        raise ValueError("no two of the network's layers can merge")
+    return merged
+
+
 def integers(lab: Lab, ratio: float) -> nn.Module:
     """All weights and inputs of layers in 8 bits, none removed."""
     return to_int8(lab.model(), data=lab.batches(1))
@@ -114,7 +140,9 @@ WAYS: dict[str, Callable[[Lab, float], nn.Module]] = {
     "filters, taken out": filters,
     "filters, multiples of 8 left": filters_in_eights,
     "residual streams too, multiples of 8": streams_in_eights,
+    "attention heads": heads,
     "whole blocks": blocks,
+    "layers merged": folded,
     "8-bit integers": integers,
 }
 WITHOUT_RATIO = ("8-bit integers",)

@@ -1,6 +1,8 @@
 """Each study: its cells build, a tiny one of each kind runs, and its findings follow the numbers both ways."""
 
+import copy
 import math
+from types import SimpleNamespace
 from xml.etree import ElementTree
 
 import pytest
@@ -251,9 +253,29 @@ def test_speed_counts_what_each_way_removes(lab):
             assert zeros > 0.3 * sum(p.numel() for p in lab.dense.parameters() if p.ndim > 1)
         elif way not in speed.WITHOUT_RATIO:
             assert macs(model) < 0.8 * lab.task.macs
-    assert set(left_out) == {"residual streams too, multiples of 8", "whole blocks", "2:4, zeroed"}
+    assert set(left_out) == {
+        "residual streams too, multiples of 8",
+        "attention heads",
+        "whole blocks",
+        "2:4, zeroed",
+    }
+    assert "no attention heads" in left_out["attention heads"]
     assert "no residual stream" in left_out["residual streams too, multiples of 8"]  # a perceptron
     assert "runs of 4" in left_out["2:4, zeroed"]  # one with 30 hidden units
+
+
+def test_speed_takes_heads_out_of_a_transformer():
+    from harness.models.bert import BertClassifier, _prepare
+
+    _prepare()
+    from transformers import BertConfig
+
+    config = BertConfig(vocab_size=20, hidden_size=12, num_hidden_layers=2, num_attention_heads=4, intermediate_size=16)
+    dense = BertClassifier(config).eval()
+    data = SimpleNamespace(sample=torch.arange(14).view(2, 7))
+    lab = SimpleNamespace(dense=dense, model=lambda: copy.deepcopy(dense), context=lambda _: SimpleNamespace(data=data))
+    small = speed.heads(lab, 0.5)
+    assert [module.query.out_features for module in small.modules() if hasattr(module, "query")] == [6, 6]
 
 
 def test_speed_tells_the_best_of_each_way_and_what_was_noisy():
