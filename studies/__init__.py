@@ -19,6 +19,7 @@ STUDIES: dict[str, str] = {
     "lottery": "winning tickets against the same mask with new weights, a random mask, and one that moves (RigL)",
     "allocations": "how to share out the ratio: uniform, by sensitivity, AMC, NetAdapt; at half the MACs",
     "bits": "how short the codes of weights can be: a codebook against an even grid, pruned or not",
+    "calibration": "8-bit activations: how much of their range to keep; weights with one scale or many",
     "speed": "operations that are gone against measured time that is gone",
     "frontier": "how many weights can go at no loss, beside published figures",
 }

@@ -16,6 +16,7 @@ from studies import (
     STUDIES,
     allocations,
     bits,
+    calibration,
     criteria,
     frontier,
     granularities,
@@ -36,6 +37,7 @@ KINDS = {
     "allocations": ("rule",),
     "frontier": ("pipeline",),
     "bits": ("values", "pruned"),
+    "calibration": ("scales", "percent"),
 }
 
 
@@ -234,6 +236,29 @@ def test_bits_follow_the_numbers():
     bad = bits.findings(result_of(rows(0.5, 0.978)))
     assert bad[0] == "codebook, 90 % pruned: no width tried stays within 0.5 points of the dense 98.00 %."
     assert any("trained even grid is below the untrained at 4 bits" in s and "against the" in s for s in bad)
+
+
+def test_the_best_range_is_found_and_held_against_the_whole_one():
+    def rows(cut, whole, one):
+        each, layer = calibration.SCALES
+        numbers = {(each, 99.9): cut, (each, 100.0): whole, (layer, 99.9): one, (layer, 100.0): one}
+        return [
+            (
+                {"bits": 4, "scales": scales, "percent": share, "seed": seed},
+                dict.fromkeys(("test", "validation"), value + seed / 1e4),
+            )
+            for (scales, share), value in numbers.items()
+            for seed in (0, 1)
+        ]
+
+    found = calibration.findings(result_of(rows(cut=0.9, whole=0.8, one=0.7)))
+    assert found[0].startswith("weights of 4 bits: the best of the ranges tried ends at percentile 99.9: 90.")
+    assert found[1].startswith("a range to percentile 99.9 is above the whole range with weights of 4 bits: 90.")
+    assert found[2].startswith("a scale for each output is above one scale a layer with weights of 4 bits and a range")
+    found = calibration.findings(result_of(rows(cut=0.8, whole=0.9, one=0.95)))
+    assert found[0].startswith("weights of 4 bits: the best of the ranges tried ends at the greatest value: 90.")
+    assert "is below the whole range" in found[1] and "against the expected order" in found[1]
+    assert "is below one scale a layer" in found[2]
 
 
 def test_speed_counts_what_each_way_removes(lab):
