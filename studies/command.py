@@ -44,7 +44,7 @@ def execute(args: argparse.Namespace) -> int:
         return _reproduce(args)
     study = find_study(args.name)
     if args.redraw:
-        return _redraw(study, args.output / study.name / args.task)
+        return _redraw(study, args.task, args.output)
     from studies.lab import Lab
     from studies.runner import describe, run_study
 
@@ -71,7 +71,7 @@ def execute(args: argparse.Namespace) -> int:
         if not args.set:
             raise
         raise UsageError(f"{study.name} does not run with {', '.join(args.set)}: {error}") from error
-    _show(outcome.findings, outcome.files)
+    _show(outcome.findings, outcome.files, args.output)
     if outcome.missing:
         print(f"Still to be run: {outcome.missing} of the cells; the same command goes on with them.")
     return 0
@@ -160,24 +160,31 @@ def _reproduce(args: argparse.Namespace) -> int:
     if any(given):
         raise UsageError(f"The study {args.name} takes a minute and has no settings: --seeds and --output alone apply.")
     report = import_module(f"studies.{args.name}_report")
-    _show(*report.reproduce(args.output, _seeds(args.seeds) or [0, 1, 2]))
+    findings, files = report.reproduce(args.output, _seeds(args.seeds) or [0, 1, 2])
+    _show(findings, files, args.output)
     return 0
 
 
-def _redraw(study: Study, folder: Path) -> int:
+def _redraw(study: Study, task: str, output: Path) -> int:
     from studies.record import redraw
 
+    folder = output / study.name / task
     try:
         findings, files = redraw(study, folder)
     except FileNotFoundError as error:
         raise UsageError(f"There is no {folder / 'result.json'} yet: run the study first.") from error
     except ValueError as error:
         raise UsageError(str(error)) from error
-    _show(findings, files)
+    _show(findings, files, output)
     return 0
 
 
-def _show(findings: Sequence[str], files: Sequence[Path]) -> None:
+def _show(findings: Sequence[str], files: Sequence[Path], output: Path) -> None:
+    """Print what was found; where files were written, the page of all results is, too."""
+    from studies.gallery import write_gallery
+
+    if files:
+        files = [*files, write_gallery(output)]
     for sentence in findings:
         print(f"- {sentence}")
     for file in files:

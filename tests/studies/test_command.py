@@ -27,8 +27,11 @@ def test_a_study_is_run_listed_and_drawn_anew(tmp_path, capsys):
     assert "At 4× fewer weights, gradual (the only pipeline tried)" in capsys.readouterr().out
     assert main(["study", "--output", str(tmp_path)]) == 0
     assert "digits_mlp: 0.0 min, cells: 1" in capsys.readouterr().out
+    page = tmp_path / "README.md"
+    assert "(frontier/digits_mlp/plot.svg)" in page.read_text()
+    page.unlink()
     assert main([*words[:6], "--redraw"]) == 0
-    assert "plot.svg" in capsys.readouterr().out
+    assert "plot.svg" in capsys.readouterr().out and page.exists()
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,39 @@
+"""The page of all results says what the results say."""
+
+import json
+import shutil
+from pathlib import Path
+
+from studies.gallery import PAGE, SHOWN, gallery, write_gallery
+
+SHIPPED = Path(__file__).parents[2] / "results" / "studies"
+
+
+def test_the_shipped_page_is_that_of_the_shipped_results():
+    assert (SHIPPED / PAGE).read_text() == gallery(SHIPPED), "make it anew: openprune study NAME --redraw"
+
+
+def test_a_result_has_its_plot_its_settings_and_all_its_findings(tmp_path):
+    result = tmp_path / "bits" / "mnist_lenet300" / "result.json"
+    shutil.copytree(SHIPPED / "bits" / "mnist_lenet300", result.parent)
+    page = write_gallery(tmp_path).read_text()
+    facts = json.loads(result.read_text())
+    assert "![How few bits keep the accuracy?](bits/mnist_lenet300/plot.svg)" in page
+    assert "3 seeds; bits 8, 5, 4, 3, 2; pruned 0.0, 0.9;" in page
+    assert all(f"- {finding}" in page for finding in facts["findings"])
+    assert f"{len(facts['findings']) - SHOWN} more" in page
+    assert "not all cells" not in page
+
+    result.write_text(json.dumps({**facts, "complete": False, "findings": ["It is so."]}))
+    page = gallery(tmp_path)
+    assert "not all cells are run" in page and "- It is so." in page and "more" not in page.split("It is so.")[1]
+
+
+def test_a_damaged_result_is_named_and_the_others_are_shown(tmp_path):
+    for task, text in (("one", "{"), ("two", json.dumps({"seeds": [0], "findings": [], "question": "Why?"}))):
+        folder = tmp_path / "lottery" / task
+        folder.mkdir(parents=True)
+        (folder / "result.json").write_text(text)
+    page = gallery(tmp_path)
+    assert "lottery/one/result.json is damaged." in page
+    assert "![Why?](lottery/two/plot.svg)" in page and "one seed." in page
