@@ -7,14 +7,17 @@ decide. Such a combination is refused, with the reason.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
 from pruning.criteria import CRITERIA, Criterion
 from pruning.granularity import GRANULARITIES, Granularity, Pattern
-from pruning.names import choose
+from pruning.names import choose, nearest
+from pruning.quantise import quantise_aware, share_weights, to_int8
 from pruning.ratios import ALLOCATIONS, RATIOS, Ratio
+from pruning.ratios.allocations import OPTIONS as ALLOCATION_OPTIONS
 from pruning.recovery import PENALTIES, Regularised
 from pruning.schedules import SCHEDULES
 
@@ -24,6 +27,11 @@ QUANTISERS = ("none", "codebook", "int8", "qat")
 KINDS = ("criterion", "granularity", "ratio", "schedule", "quantise")
 WITHIN_LAYERS = ("feature_map", "regression")
 SHRINKABLE = ("filter", "channel", "heads")
+JUDGED = ("sensitivity", "amc", "netadapt")  # allocations that evaluate pruned models
+PROBLEM_OPTIONS = ("multiple_of", "keep_at_least", "fine_tune", "by_latency")
+QUANTISED_BY = {"codebook": share_weights, "int8": to_int8, "qat": quantise_aware}
+# What the pipeline itself hands to schedules and quantisers.
+GIVEN = ("model", "mask_at", "sparsity", "train", "epochs", "learning_rate", "mask", "data", "calibration")
 TRAINING = ("gradual", "rigl", "lottery")  # they prune while they train
 
 
@@ -40,13 +48,15 @@ class Choices:
         sparsity: the share to remove, in [0, 1); of what, the ratio says. None with a pattern.
         epochs: of each training of the schedule.
         learning_rate: its peak; None for the training loop's own.
-        start: "fresh" prunes a newly initialised model in place of the trained one (SNIP, RigL).
+        start: "fresh" prunes a newly initialised model in place of the trained one (SNIP, RigL); a teacher
+            is the trained one all the same.
         layers: names of layers; "hidden" for the hidden layers of transformers; default all, or with
-            `shrink` those that can shrink.
+            `shrink` those whose filters (channels) can be taken out. Heads are those of all blocks.
         shrink: take out for good what is masked whole.
         quantise: none, codebook, int8 or qat, at the end.
         batches: of training data that a criterion looks at.
-        options: of each choice by its kind: `{"criterion": {"p": 2}, "schedule": {"steps": 5}}`.
+        options: of each choice by its kind: `{"criterion": {"p": 2}, "schedule": {"steps": 5}}`. With
+            `ratio="per_layer"` the shares are its option `sparsity`, and the field above stays None.
 
     Raises:
         ValueError: an unknown name (with the nearest), a number out of its range, an option that the
@@ -73,8 +83,7 @@ class Choices:
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for kind in self.options:
-            choose("kind of options", kind, dict.fromkeys(KINDS))
+        self._check_types()
         choose("schedule", self.schedule, SCHEDULES)
         choose("recovery", self.recovery, dict.fromkeys(RECOVERIES))
         choose("quantiser", self.quantise, dict.fromkeys(QUANTISERS))
@@ -98,13 +107,46 @@ class Choices:
             )
         self._check_share(isinstance(groups, Pattern))
         self._check_schedule()
+        self._check_start()
+        self._check_heads()
+        self._check_options()
         if self.shrink and self.granularity not in SHRINKABLE:
             raise ValueError(
                 f"shrink takes out what is removed whole, and granularity={self.granularity} leaves holes; "
                 f"choose one of {', '.join(SHRINKABLE)}."
             )
 
+    def _check_types(self) -> None:
+        """What a command line can get wrong."""
+        for name in ("epochs", "batches"):
+            if not isinstance(getattr(self, name), int):
+                raise ValueError(f"{name} must be a whole number, not {getattr(self, name)!r}.")
+        for name in ("sparsity", "learning_rate", "penalty_strength"):
+            value = getattr(self, name)
+            if value is not None and not isinstance(value, (int, float)):
+                raise ValueError(f"{name} must be a number, not {value!r}.")
+        if isinstance(self.layers, str) and self.layers != "hidden":
+            raise ValueError(f"layers must be a list of names, or hidden: write [{self.layers}].")
+        if not isinstance(self.options, Mapping):
+            raise ValueError(f"options must map each kind of choice to its options, not {self.options!r}.")
+        for kind, options in self.options.items():
+            choose("kind of options", kind, dict.fromkeys(KINDS))
+            if not isinstance(options, Mapping):
+                raise ValueError(f"options.{kind} must map names to values, not {options!r}.")
+
     def _check_share(self, is_pattern: bool) -> None:
+        if self.ratio == "per_layer" and not is_pattern:
+            if self.sparsity is not None or "sparsity" not in self.options.get("ratio", {}):
+                raise ValueError(
+                    "ratio=per_layer takes the share of each layer, as options.ratio.sparsity, a mapping from the name "
+                    "of its weight; leave sparsity itself out."
+                )
+            if self.schedule != "one_shot":
+                raise ValueError(f"ratio=per_layer has one share a layer, and schedule={self.schedule} several.")
+            self.make_ratio(0.0)
+            return
+        if "sparsity" in self.options.get("ratio", {}):
+            raise ValueError("The share to remove is sparsity itself, not options.ratio.sparsity.")
         if not is_pattern:
             if self.sparsity is None:
                 raise ValueError("sparsity is not set: the share to remove, for example sparsity=0.5.")
@@ -129,8 +171,41 @@ class Choices:
             )
         if self.schedule == "lottery" and self.start == "fresh":
             raise ValueError("schedule=lottery trains the fresh model itself; leave out start=fresh.")
-        if self.start == "fresh" and self.recovery == "distil":
-            raise ValueError("recovery=distil learns from the model that was pruned; with start=fresh it is untrained.")
+
+    def _check_start(self) -> None:
+        if self.start == "trained":
+            return
+        if self.recovery == "reconstruct":
+            raise ValueError("recovery=reconstruct solves for the trained model's outputs and undoes start=fresh.")
+        if self.recovery == "none" or self.epochs < 1:
+            raise ValueError(
+                "start=fresh prunes a model that is yet to be trained; choose a recovery, and epochs=1 or more."
+            )
+        if self.ratio in JUDGED:
+            raise ValueError(f"ratio={self.ratio} judges by accuracy, and with start=fresh there is none yet.")
+
+    def _check_heads(self) -> None:
+        if self.granularity != "heads":
+            return
+        if self.ratio in ALLOCATIONS:
+            raise ValueError(f"granularity=heads cuts four layers at once, and ratio={self.ratio} shares out by layer.")
+        if self.layers is not None or self.skip_first_conv or self.skip_last_linear:
+            raise ValueError("granularity=heads takes the heads of all blocks; leave layers and skip_… out.")
+        if self.options.get("granularity"):
+            raise ValueError("granularity=heads reads the size of a head from the model; leave its options out.")
+
+    def _check_options(self) -> None:
+        """The options of what is made later: of the schedule, an allocation, the quantiser."""
+        taken = {"schedule": _keywords(SCHEDULES[self.schedule])}
+        taken["quantise"] = _keywords(QUANTISED_BY[self.quantise]) if self.quantise != "none" else []
+        if self.quantise in ("codebook", "qat"):
+            taken["quantise"].append("epochs")
+        if self.ratio is not None and self.ratio in ALLOCATIONS:
+            taken["ratio"] = [*ALLOCATION_OPTIONS[self.ratio], *PROBLEM_OPTIONS]
+        for kind, known in taken.items():
+            for name in self.options.get(kind, {}):
+                if name not in known:
+                    raise ValueError(f"{kind}={getattr(self, kind)} has no option {name!r}. {nearest(name, known)}")
 
     def make_criterion(self) -> Criterion:
         """The criterion, with its options; APoZ counts the zeros of what the granularity removes."""
@@ -148,7 +223,8 @@ class Choices:
         """The ratio at `sparsity`, with its options; not for allocations."""
         name = self.ratio or "global"
         factory = choose("ratio", name, {**RATIOS, **ALLOCATIONS})
-        least = {"keep_at_least": 1} if self.shrink else {}  # a layer without units cuts the network through
+        # A layer without units, or channels, cuts the network through.
+        least = {"keep_at_least": 1} if self.granularity in SHRINKABLE else {}
         return _made("ratio", name, factory, {"sparsity": sparsity, **least, **self.options.get("ratio", {})})
 
     def make_penalty(self) -> Regularised | None:
@@ -156,6 +232,11 @@ class Choices:
         if self.penalty is None:
             return None
         return Regularised(choose("penalty", self.penalty, PENALTIES)(), self.penalty_strength)
+
+
+def _keywords(function: Any) -> list[str]:
+    """The parameters of `function` that are a user's to set."""
+    return [name for name in inspect.signature(function).parameters if name not in GIVEN]
 
 
 def _made(kind: str, name: str, factory: Any, options: Mapping[str, Any]) -> Any:

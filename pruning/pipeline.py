@@ -25,10 +25,12 @@ from torch import nn
 
 from pruning.choices import Choices
 from pruning.criteria import reconstruct
-from pruning.layers import weight_names
+from pruning.granularity import Pattern
+from pruning.layers import weight_layers, weight_names
 from pruning.mask import Mask
 from pruning.prune import make_mask
 from pruning.quantise import quantise_aware, share_weights, to_int8
+from pruning.quantise.storage import bits_per_layer
 from pruning.ratios import ALLOCATIONS, PerLayer, Problem, Ratio
 from pruning.recovery import fine_tune
 from pruning.schedules import SCHEDULES
@@ -38,6 +40,7 @@ from pruning.shrink import (
     from_channels,
     head_mask,
     hidden_layers,
+    left_over,
     prunable_filters,
     shrink,
     shrink_heads,
@@ -99,6 +102,10 @@ class _Run:
         self.dense = copy.deepcopy(model)
         self.model = tools.fresh_model(tools.seed) if choices.start == "fresh" else model
         self.criterion, self.groups = choices.make_criterion(), choices.make_granularity()
+        if choices.quantise != "none":  # said before any work
+            codebook = choices.quantise == "codebook"
+            bits = choices.options.get("quantise", {}).get("bits", CODEBOOK_BITS if codebook else 8)
+            bits_per_layer(model, bits, least=1 if codebook else 2)
 
     def compressed(self) -> nn.Module:
         choices = self.choices
@@ -107,12 +114,14 @@ class _Run:
         model, mask = self.scheduled(0 if small_first else epochs)
         if choices.recovery == "reconstruct" and (small_first or not epochs):  # else it comes before each training
             model = reconstruct(model, self.dense, mask, self.batches)
-        if choices.shrink:
-            heads = choices.granularity == "heads"
-            model = shrink_heads(model, mask, self.inputs) if heads else shrink(model, mask, self.trace)
+        left: Mask | None = mask
+        if choices.shrink and choices.granularity == "heads":
+            model, left = shrink_heads(model, mask, self.inputs), None
+        elif choices.shrink:
+            model, left = shrink(model, mask, self.trace), left_over(model, mask, self.trace)
         if small_first and epochs:
-            model = self.recover(model, epochs=epochs, learning_rate=choices.learning_rate)
-        return self.quantised(model, None if choices.shrink else mask)
+            model = self.recover(model, epochs=epochs, learning_rate=choices.learning_rate, mask=left)
+        return self.quantised(model, left)
 
     def scheduled(self, epochs: int) -> tuple[nn.Module, Mask]:
         """The model and its mask after the schedule, with `epochs` in each of its trainings."""
@@ -121,18 +130,15 @@ class _Run:
             options.setdefault("initial", partial(self.tools.fresh_model, self.tools.seed))
         elif choices.schedule == "iterative":
             options.setdefault("steps", 3)
-        try:
-            return SCHEDULES[choices.schedule](
-                self.model,
-                self.mask_at,
-                sparsity=choices.sparsity or 0.0,
-                train=self.train,
-                epochs=epochs,
-                learning_rate=choices.learning_rate,
-                **options,
-            )
-        except TypeError as error:
-            raise ValueError(f"schedule={choices.schedule} does not take the options {options}: {error}") from error
+        return SCHEDULES[choices.schedule](
+            self.model,
+            self.mask_at,
+            sparsity=choices.sparsity or 0.0,
+            train=self.train,
+            epochs=epochs,
+            learning_rate=choices.learning_rate,
+            **options,
+        )
 
     @cached_property
     def batches(self) -> list[tuple[torch.Tensor, torch.Tensor]]:
@@ -150,12 +156,16 @@ class _Run:
         choices = self.choices
         if choices.layers == "hidden":
             return hidden_layers(self.model)
-        if choices.layers is None and choices.shrink and choices.granularity == "filter":
-            return prunable_filters(self.model, self.trace)
-        return choices.layers
+        if choices.layers is not None or not choices.shrink:
+            return choices.layers
+        names = prunable_filters(self.model, self.trace)
+        if choices.granularity == "channel":  # of the layers that read what can be taken out
+            readers = {reader for name in names for reader in self.trace.stream(name).readers}
+            return [name for name in weight_layers(self.model) if name in readers]
+        return names
 
     def mask_at(self, model: nn.Module, sparsity: float, within: Mask | None) -> Mask:
-        ratio = None if self.choices.sparsity is None else self.ratio(sparsity)
+        ratio = None if isinstance(self.groups, Pattern) else self.ratio(sparsity)
         return self.masked(model, ratio, within)
 
     def masked(self, model: nn.Module, ratio: Ratio | None, within: Mask | None) -> Mask:
@@ -209,6 +219,7 @@ class _Run:
             example_inputs=self.inputs[:1],
             shrink=(lambda model, mask: shrink(model, mask, self.trace)) if choices.shrink else None,
             latency=self.tools.latency if options.pop("by_latency", False) else None,
+            group_dim=1 if choices.granularity == "channel" else 0,
             **rounding,
         )
         return ALLOCATIONS[str(choices.ratio)](problem, choices.sparsity, **options)
@@ -234,7 +245,11 @@ class _Run:
         epochs, rate = options.pop("epochs", self.choices.epochs), self.choices.learning_rate
         if self.choices.quantise == "codebook":
             shared = share_weights(model, options.pop("bits", CODEBOOK_BITS), mask, **options)
-            return train(shared, epochs=epochs, learning_rate=rate) if epochs else shared
+            if not epochs:
+                return shared
+            floats = dict(shared.named_parameters())  # layers without a codebook; in one the zeros hold by themselves
+            left = Mask({name: keep for name, keep in (mask or {}).items() if name in floats})
+            return train(shared, epochs=epochs, learning_rate=rate, mask=left)
         if self.choices.quantise == "int8":
             return to_int8(model, **options)
         if self.choices.quantise == "qat":

@@ -27,5 +27,7 @@ def lp_norm(scores: torch.Tensor, p: float, *, normalise: bool = False) -> torch
         raise ValueError(f"Negative scores cannot be pooled with p = {p}; use p = 1, their sum.")
     if math.isinf(p):
         return scores.amax(-1)
-    powers = scores.pow(p)
-    return (powers.mean(-1) if normalise else powers.sum(-1)).pow(1 / p)
+    largest = scores.amax(-1, keepdim=True)  # taken out first, so that no power of it under- or overflows
+    scale = torch.where((largest > 0) & largest.isfinite(), largest, 1.0)
+    powers = (scores / scale).pow(p)
+    return (powers.mean(-1) if normalise else powers.sum(-1)).pow(1 / p) * scale.squeeze(-1)

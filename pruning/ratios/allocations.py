@@ -8,7 +8,7 @@ NetAdapt.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from torch import nn
@@ -21,8 +21,15 @@ from pruning.ratios.erk import erk
 from pruning.ratios.netadapt import Step, netadapt
 from pruning.ratios.per_layer import PerLayer, sparsity_of
 from pruning.ratios.problem import Problem
-from pruning.ratios.sensitivity import RATIOS_SCANNED, choose_threshold, sensitivity_scan
+from pruning.ratios.sensitivity import RATIOS_SCANNED, check_within_scan, choose_threshold, sensitivity_scan
 
+# The options of each that are plain values, as they stand in a configuration.
+OPTIONS: Mapping[str, tuple[str, ...]] = {
+    "erk": (),
+    "sensitivity": ("ratios",),
+    "amc": ("max_sparsity", "episodes", "seed"),
+    "netadapt": ("first_step", "decay"),
+}
 Pruned = tuple[nn.Module, Mask | None, dict[str, int]]  # model, its mask, filters kept
 
 
@@ -34,7 +41,12 @@ def allocate_erk(problem: Problem, sparsity: float) -> PerLayer:
 def allocate_sensitivity(
     problem: Problem, sparsity: float, *, ratios: Sequence[float] = RATIOS_SCANNED, **options: Any
 ) -> PerLayer:
-    """See `sensitivity_scan`, which takes the options, and `choose_threshold`."""
+    """See `sensitivity_scan`, which takes the options, and `choose_threshold`.
+
+    Raises:
+        ValueError: the scan's highest ratio is below `sparsity`; said before anything is evaluated.
+    """
+    check_within_scan(sparsity, max(ratios, default=1.0))
     scan = sensitivity_scan(problem, ratios, **options)
     return problem.ratio(choose_threshold(scan, problem.sizes, sparsity).sparsity)
 
@@ -54,8 +66,8 @@ def allocate_netadapt(
 ) -> PerLayer:
     """See `netadapt`, which takes the options; the ratio is that of the last step.
 
-    Filters are counted along the first dimension of each weight. Models are masked, not shrunk,
-    and each proposal is fine-tuned by the problem's `train`, if it has one.
+    Filters (or what the problem's groups are) are counted along its `group_dim`. Models are masked, not
+    shrunk, and each proposal is fine-tuned by the problem's `train`, if it has one.
 
     Args:
         cost: of given sparsities; default `cost_of(problem)`. It is asked for every number of
@@ -64,7 +76,7 @@ def allocate_netadapt(
     """
     check_sparsity(sparsity)
     judge, cost = problem.evaluator("NetAdapt"), cost or cost_of(problem)
-    widths = {name: shape[0] for name, shape in problem.shapes.items()}
+    widths = problem.widths
 
     def prune(pruned: Pruned, name: str, count: int) -> Pruned:
         model, earlier, kept = pruned

@@ -83,8 +83,8 @@ def shrunk_cost(problem: Problem, measure: Callable[[nn.Module], float]) -> Cost
     def cost(sparsity: Mapping[str, float]) -> float:
         shares = {name: sparsity.get(name, 0.0) for name in problem.names}
         key = tuple(shares.values())
-        if problem.shrink is not None:  # shares that keep the same filters leave the same model
-            key = tuple(problem.ratio(shares).count(name, shape[0]) for name, shape in problem.shapes.items())
+        if problem.shrink is not None:  # shares that keep the same groups leave the same model
+            key = tuple(problem.ratio(shares).count(name, width) for name, width in problem.widths.items())
         if key not in measured:
             model, mask = problem.masked(shares)
             measured[key] = float(measure(model if problem.shrink is None else problem.shrink(model, mask)))

@@ -34,6 +34,7 @@ class Problem:
         shrink: `(masked model, mask) → smaller model`, whose cost then counts.
         latency: time of one inference of a model, in ns; may be any cost above 1.
         multiple_of, keep_at_least: rounding of the groups kept in each layer; see `PerLayer`.
+        group_dim: along which dimension of a weight its groups lie: 0 for filters, 1 for input channels.
 
     Raises:
         ValueError: no names, a name given twice, or one that the model lacks.
@@ -49,6 +50,7 @@ class Problem:
     latency: Callable[[nn.Module], float] | None = None
     multiple_of: int = 1
     keep_at_least: int = 1
+    group_dim: int = 0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "names", tuple(self.names))
@@ -65,6 +67,11 @@ class Problem:
     def shapes(self) -> dict[str, torch.Size]:
         """Parameter name → shape."""
         return {name: self.model.get_parameter(name).shape for name in self.names}
+
+    @property
+    def widths(self) -> dict[str, int]:
+        """Parameter name → number of its groups, counted along `group_dim`."""
+        return {name: shape[self.group_dim] for name, shape in self.shapes.items()}
 
     @property
     def sizes(self) -> dict[str, int]:

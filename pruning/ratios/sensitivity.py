@@ -126,6 +126,15 @@ def sensitivity_scan(
     return Sensitivity(tuple(ratios), {name: tuple(found[name, ratio] for ratio in ratios) for name in problem.names})
 
 
+def check_within_scan(overall: float, most: float) -> None:
+    """Raises ValueError: no layer is scanned as far as the overall sparsity asks, `most` being the highest ratio."""
+    if overall > most:
+        raise ValueError(
+            f"An overall sparsity of {overall} cannot be met: the scan ends at {most}, and so at most {most} "
+            "of all weights can fall. Scan higher ratios."
+        )
+
+
 def choose_threshold(sensitivity: Sensitivity, sizes: Mapping[str, int], overall: float) -> PerLayer:
     """The sparsities that one degradation threshold gives, where it meets the overall rate.
 
@@ -143,12 +152,8 @@ def choose_threshold(sensitivity: Sensitivity, sizes: Mapping[str, int], overall
     check_sparsity(overall)
     if set(sizes) != set(sensitivity.accuracy):
         raise ValueError(f"The sizes are of {sorted(sizes)}, but the scan is of {sorted(sensitivity.accuracy)}.")
-    total, most = sum(sizes.values()), sensitivity.ratios[-1]
-    if overall > most:
-        raise ValueError(
-            f"An overall sparsity of {overall} cannot be met: the scan ends at {most}, and so at most {most} "
-            "of all weights can fall. Scan higher ratios."
-        )
+    check_within_scan(overall, sensitivity.ratios[-1])
+    total = sum(sizes.values())
 
     def at(threshold: float) -> dict[str, float]:
         return {name: sensitivity.largest_within(name, threshold) for name in sizes}

@@ -13,7 +13,7 @@ each time. `trace`, `follow` and `operators` find out how the layers hang togeth
 from __future__ import annotations
 
 from pruning.shrink.depth import block_importance, removable_blocks, remove_blocks
-from pruning.shrink.filters import coupled, prunable_filters, shrink
+from pruning.shrink.filters import coupled, left_over, prunable_filters, shrink
 from pruning.shrink.folding import fold, linearise, with_prelu
 from pruning.shrink.joint import from_channels, joined_filters, joint_mask
 from pruning.shrink.trace import Trace
@@ -30,6 +30,7 @@ __all__ = [
     "hidden_layers",
     "joined_filters",
     "joint_mask",
+    "left_over",
     "linearise",
     "prunable_filters",
     "removable_blocks",

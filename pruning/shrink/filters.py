@@ -107,6 +107,26 @@ def shrink(
     return small
 
 
+def left_over(model: nn.Module, mask: Mask, example_inputs: torch.Tensor | Trace) -> Mask | None:
+    """What `mask` still asks of the parameters of `shrink(model, mask, example_inputs)`; None for nothing.
+
+    That is what it removes and shrinking cannot take out: single weights, or input channels that another
+    layer reads, too. Train the small model under it, or they grow back.
+
+    Raises:
+        ValueError: see `shrink`.
+    """
+    trace = traced(model, example_inputs)
+    small = copy.deepcopy(model)
+    with torch.no_grad():
+        for name, parameter in small.named_parameters():
+            parameter.copy_(mask[name] if name in mask else torch.ones_like(parameter))
+    for falling in _falling(model, trace, mask, None):
+        _take_out(small, falling)
+    keep = {name: parameter != 0 for name, parameter in small.named_parameters() if not bool(parameter.all())}
+    return Mask(keep) if keep else None
+
+
 @dataclass(frozen=True)
 class _Falling:
     """Units of a stream that fall; `silent`: parameter → indices that must be zero for them to be silent."""

@@ -81,7 +81,8 @@ def fold(model: nn.Module) -> nn.Module:
     """A copy of `model` with neighbours in each `nn.Sequential` merged; in evaluation mode it computes the same.
 
     Merged are linear layers, and convolutions where `merge` is exact, with nothing between them but
-    `nn.Identity` and a batch norm with running statistics.
+    `nn.Identity` and a batch norm with running statistics. Linear layers are taken to see `[n, features]`:
+    over `[n, tokens, features]` a `BatchNorm1d` between them would stand for the tokens.
     """
     changed = copy.deepcopy(model)
     for parent in list(changed.modules()):

@@ -21,6 +21,15 @@ def _keep(channels: Channels, call: Call) -> None:
         channels.give(call.result, label)
 
 
+def _clip(channels: Channels, call: Call) -> None:
+    """Limits that leave zero where it is; ReLU6 comes as the limits 0 and 6."""
+    least, most = call.argument(1, "min_val"), call.argument(2, "max_val")
+    if (-1.0 if least is None else least) <= 0 <= (1.0 if most is None else most):
+        _keep(channels, call)
+    else:
+        channels.stop(call, f"it reaches {call.name} with limits beyond zero, which cannot be crossed")
+
+
 def _pool(channels: Channels, call: Call) -> None:
     label = channels.label(call.argument(0, "input"))
     pooled = int(call.name.split("pool")[1][0])
@@ -185,6 +194,7 @@ RULES: Mapping[str, Rule] = {
     **dict.fromkeys(("add", "iadd", "radd", "sub", "isub", "rsub", "subtract"), _sum),
     **dict.fromkeys(("mul", "imul", "rmul", "multiply", "div", "truediv", "itruediv", "true_divide"), _product),
     **dict.fromkeys(("conv1d", "conv2d", "conv3d", "linear"), _layer),
+    "hardtanh": _clip,
     "pad": _pad,
     "batch_norm": _norm,
     "prelu": _prelu,

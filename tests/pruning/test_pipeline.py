@@ -1,5 +1,6 @@
 """Choices by name: what goes together runs, what does not is refused with the reason."""
 
+from itertools import pairwise
 from types import SimpleNamespace
 
 import pytest
@@ -29,6 +30,12 @@ def network(seed: int = 0) -> nn.Module:
         nn.Flatten(),
         nn.Linear(8, 4),
     ).eval()
+
+
+def perceptron(*widths: int) -> nn.Module:
+    torch.manual_seed(0)
+    layers = [part for pair in pairwise(widths) for part in (nn.Linear(*pair), nn.ReLU())]
+    return nn.Sequential(nn.Flatten(), *layers[:-1]).eval()
 
 
 def train(model, *, epochs, learning_rate=None, mask=None, teacher=None, loss=None):
@@ -90,6 +97,7 @@ def test_every_criterion_prunes_its_own_units(criterion):
         {"recovery": "reconstruct"},
         {"ratio": "sensitivity", "schedule": "iterative"},
         {"criterion": "snip", "start": "fresh"},
+        {"start": "fresh", "recovery": "distil"},
     ],
     ids=str,
 )
@@ -111,6 +119,7 @@ def test_a_pattern_brings_its_own_share():
         {"granularity": "filter", "criterion": "apoz", "schedule": "iterative", "ratio": "uniform"},
         {"granularity": "filter", "ratio": "netadapt", "options": {"ratio": {"first_step": 0.2}}},
         {"granularity": "channel", "criterion": "feature_map", "layers": ["3"], "ratio": "uniform"},
+        {"granularity": "channel", "ratio": "uniform"},
     ],
     ids=str,
 )
@@ -140,6 +149,71 @@ def test_one_step_learns_small_what_it_would_learn_masked():
     mask = coupled(model, mask, trace)
     masked = shrink(fine_tune(model, mask, train=train, epochs=2), mask, trace)
     torch.testing.assert_close(small(inputs), masked(inputs), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("schedule", ["one_shot", "iterative"])
+@pytest.mark.parametrize("quantise", ["none", "qat"])
+def test_channels_that_cannot_be_taken_out_stay_gone(schedule, quantise):
+    """The first layer reads the images, so its channels are masked alone; training does not bring them back."""
+    model = perceptron(108, 16, 4)
+    chosen = {"granularity": "channel", "ratio": "uniform", "layers": ["1", "3"], "shrink": True}
+    small = run(model, Choices(sparsity=0.5, schedule=schedule, quantise=quantise, **chosen), TOOLS)
+    assert small[1].weight.shape == (8, 108)
+    assert int((small[1].weight == 0).all(0).sum()) == 54
+
+
+def test_netadapt_counts_channels_where_channels_fall():
+    def macs(model):
+        return sum(p.numel() for p in model.parameters() if p.ndim > 1)
+
+    chosen = {"granularity": "channel", "ratio": "netadapt", "options": {"ratio": {"first_step": 0.1}}, "layers": ["3"]}
+    small = run(perceptron(108, 64, 4), Choices(sparsity=0.3, shrink=True, recovery="none", **chosen), TOOLS)
+    removed = 1 - macs(small) / macs(perceptron(108, 64, 4))
+    assert 0.3 <= removed < 0.3 + 2 / 64
+
+
+def test_a_depthwise_layer_keeps_its_only_channel():
+    torch.manual_seed(0)
+    model = nn.Sequential(
+        nn.Conv2d(3, 8, 3),
+        nn.ReLU(),
+        nn.Conv2d(8, 8, 3, groups=8),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(8, 4),
+    )
+    pruned = run(model.eval(), Choices(granularity="channel", ratio="uniform", sparsity=0.6, recovery="none"), TOOLS)
+    assert pruned[2].weight.count_nonzero() == pruned[2].weight.numel()
+    assert float(pruned(BATCHES[0][0]).detach().std(0).max()) > 0
+
+
+def test_shares_of_single_layers_can_be_given():
+    shares = {"0.weight": 0.0, "3.weight": 0.75, "8.weight": 0.5}
+    pruned = run(network(), Choices(ratio="per_layer", options={"ratio": {"sparsity": shares}}), TOOLS)
+    assert [float((pruned[i].weight == 0).float().mean()) for i in (0, 3, 8)] == [0.0, 0.75, 0.5]
+
+
+def test_zeros_of_a_layer_without_a_codebook_hold_too():
+    chosen = {"ratio": "uniform", "quantise": "codebook", "options": {"quantise": {"bits": {"conv": 4}}}}
+    model = run(network(), Choices(sparsity=0.5, **chosen), TOOLS)
+    assert [float((model[i].weight == 0).float().mean()) for i in (0, 3, 8)] == [0.5, 0.5, 0.5]
+
+
+def test_bits_that_do_not_fit_are_refused_before_any_work():
+    def never(model, **how):
+        raise AssertionError("trained")
+
+    with pytest.raises(ValueError, match="16"):
+        choices = Choices(sparsity=0.5, quantise="int8", options={"quantise": {"bits": 16}})
+        run(network(), choices, SimpleNamespace(**{**vars(TOOLS), "train": never}))
+
+
+def test_an_error_of_the_training_is_passed_on_as_it_is():
+    def broken(model, **how):
+        raise TypeError("forward() missing 1 argument")
+
+    with pytest.raises(TypeError, match=r"^forward\(\) missing 1 argument$"):
+        run(network(), Choices(sparsity=0.5), SimpleNamespace(**{**vars(TOOLS), "train": broken}))
 
 
 @pytest.mark.parametrize("quantise", ["codebook", "int8", "qat"])
@@ -172,7 +246,23 @@ def test_quantising_keeps_the_zeros(quantise):
         ({"schedule": "rigl", "granularity": "filter"}, "moves single weights"),
         ({"schedule": "gradual", "epochs": 0}, "prunes while it trains"),
         ({"schedule": "lottery", "recovery": "none"}, "prunes while it trains"),
-        ({"start": "fresh", "recovery": "distil"}, "untrained"),
+        ({"start": "fresh", "recovery": "reconstruct"}, "undoes start=fresh"),
+        ({"start": "fresh", "recovery": "none"}, "yet to be trained"),
+        ({"start": "fresh", "ratio": "sensitivity"}, "there is none yet"),
+        ({"granularity": "heads", "ratio": "erk"}, "cuts four layers at once"),
+        ({"granularity": "heads", "layers": ["3"]}, "heads of all blocks"),
+        ({"granularity": "heads", "options": {"granularity": {"head_size": 4}}}, "leave its options out"),
+        ({"options": {"ratio": {"sparsity": 0.9}}}, "is sparsity itself"),
+        ({"ratio": "per_layer"}, "the share of each layer, as options.ratio.sparsity"),
+        ({"ratio": "per_layer", "options": {"ratio": {"sparsity": {"3.weight": 0.5}}}}, "leave sparsity itself out"),
+        ({"options": {"schedule": {"steps": 3}}}, "schedule=one_shot has no option 'steps'"),
+        ({"ratio": "amc", "options": {"ratio": {"episode": 3}}}, "Did you mean episodes"),
+        ({"quantise": "codebook", "options": {"quantise": {"bit": 4}}}, "Did you mean bits"),
+        ({"layers": "3"}, r"write \[3\]"),
+        ({"sparsity": "0.5"}, "must be a number, not '0.5'"),
+        ({"epochs": 1.5}, "whole number, not 1.5"),
+        ({"options": None}, "options must map"),
+        ({"options": {"criterion": None}}, "options.criterion must map"),
         ({"shrink": True}, "leaves holes"),
     ],
     ids=str,

@@ -48,6 +48,13 @@ def test_row_importances_by_lp_norm(p, expected):
     assert Filter().pool(ROWS, p).tolist() == pytest.approx(expected)
 
 
+def test_a_high_norm_of_small_scores_neither_vanishes_nor_overflows():
+    scores = torch.tensor([[1e-3, 2e-3], [4e-3, 1e-3], [0.0, 0.0]], dtype=torch.float64)
+    assert lp_norm(scores, 200.0).tolist() == pytest.approx([2e-3, 4e-3, 0.0], rel=1e-6)
+    assert lp_norm(1e6 * scores, 200.0, normalise=True).tolist() == pytest.approx([2e3, 4e3, 0.0], rel=4e-3)
+    assert lp_norm(torch.tensor([[1.0, float("inf")]]), 2.0).tolist() == [float("inf")]
+
+
 def test_row_importances_of_a_signed_matrix():
     # Row-wise pruning of [[3, -2], [1, -5]]: |3| + |-2| = 5 and |1| + |-5| = 6, so the first row goes;
     # by the L2 norm √13 and √26. Single weights: -2 and 1 go.

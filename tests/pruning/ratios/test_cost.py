@@ -5,6 +5,7 @@ from torch import nn
 from pruning.prune import make_mask
 from pruning.ratios import Problem
 from pruning.ratios.cost import LayerCost, cost_of, layer_costs, masked_macs, shrunk_cost
+from pruning.shrink import coupled, from_channels, shrink
 
 
 def filters_of(model, ratio, within):
@@ -93,6 +94,22 @@ def test_each_pruned_model_is_measured_once():
     cost = shrunk_cost(chain_problem(shrink=without_rows), measure)
     assert [cost({"0.weight": share}) for share in (0.5, 0.51, 0.49, 0.25)] == [100, 100, 100, 200]
     assert measured == [4, 6]
+
+
+def test_models_that_lose_other_channels_are_measured_apart():
+    model = nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 2))
+    inputs = torch.ones(1, 6)
+
+    def channels_of(model, ratio, within):
+        mask = make_mask(model, criterion="magnitude", granularity="channel", ratio=ratio, layers=["2"])
+        return coupled(model, from_channels(model, mask, inputs), inputs)
+
+    problem = Problem(
+        model, ("2.weight",), channels_of, shrink=lambda model, mask: shrink(model, mask, inputs), group_dim=1
+    )
+    cost = shrunk_cost(problem, lambda small: float(small[0].out_features))
+    assert problem.widths == {"2.weight": 8}
+    assert [cost({"2.weight": share}) for share in (0.75, 0.5, 0.625)] == [2, 4, 3]
 
 
 def test_says_what_is_missing():

@@ -38,6 +38,7 @@ OBSTACLES = {
     "mean from behind": (lambda net, x: net.a(x).mean(-3, keepdim=True), 1, "mean over its channels"),
     "group norm": (lambda net, x: net.group(net.a(x)), 4, "group, which cannot be crossed"),
     "batch norm that always shifts": (lambda net, x: net.norm(net.a(x)), 4, "norm has no weight and bias"),
+    "limits beyond zero": (lambda net, x: F.hardtanh(net.a(x), 0.2, 1.0), 4, "limits beyond zero"),
     "sigmoid": (lambda net, x: torch.sigmoid(net.a(x)), 4, "operator sigmoid"),
     "constant": (lambda net, x: net.a(x) + 1, 4, "add of a constant"),
     "constant tensor": (lambda net, x: net.a(x) * net.constant, 4, "mul by a constant tensor"),
@@ -69,6 +70,7 @@ def test_what_cannot_be_crossed_is_refused(name, images):
         lambda net, x: F.avg_pool2d(F.hardswish(net.a(x)), 2),
         lambda net, x: net.a(x).flatten(2).transpose(1, 2).relu().permute(0, 2, 1).unflatten(2, (8, 8)),
         lambda net, x: sum([net.a(x), net.a(x) * 2]),  # one layer twice; Python begins at 0
+        lambda net, x: nn.ReLU6()(F.hardtanh(net.a(x), -2.0, 0.5)),
         lambda net, x: F.relu_(net.a(x)).sum((-1, -2), keepdim=True) / 4,
     ],
 )
