@@ -90,27 +90,30 @@ def with_ratio(name: str, ratio: float) -> Granularity | Pattern:
 
 
 def run_cell(lab: Lab, cell: Cell) -> Numbers:
-    """Accuracy right after pruning (`pruned test`), and after fine-tuning."""
+    """Accuracy right after pruning (`pruned test`), and, unless there are no epochs, after fine-tuning (`test`)."""
     model, context = lab.model(), lab.context(cell["seed"])
     mask = mask_of(model, cell["granularity"], cell["ratio"])
-    pruned = lab.judge(mask.apply_(model))
+    pruned = {f"pruned {part}": value for part, value in lab.judge(mask.apply_(model)).items()}
+    if not cell["epochs"]:
+        return {**pruned, **counted(mask)}
     rate = cell["learning_rate_factor"] * context.recipe.learning_rate
     model = fine_tune(model, mask, train=context.train, epochs=cell["epochs"], learning_rate=rate)
-    return {**lab.judge(model), **{f"pruned {part}": value for part, value in pruned.items()}, **counted(mask)}
+    return {**lab.judge(model), **pruned, **counted(mask)}
 
 
 def findings(result: Result) -> list[str]:
     sentences = []
+    number, when = _last(result)
     for ratio in sorted(result.choices("ratio")):
         for name in result.choices("granularity", ratio=ratio):
             if name != "element":
                 sentences.append(
                     expected_above(
                         "element",
-                        result.values("test", granularity="element", ratio=ratio),
+                        result.values(number, granularity="element", ratio=ratio),
                         name,
-                        result.values("test", granularity=name, ratio=ratio),
-                        f"at {ratio:.0%} after fine-tuning",
+                        result.values(number, granularity=name, ratio=ratio),
+                        f"at {ratio:.0%} {when}",
                         result.test_samples,
                     )
                 )
@@ -118,15 +121,24 @@ def findings(result: Result) -> list[str]:
 
 
 def plot(result: Result) -> Figure:
-    titles = ["after fine-tuning", "after fine-tuning, close up", "pruned only"]
-    figure, axes = panels(titles, result, x="weights removed, %", heading=STUDY.question, close_up=[1])
-    for each, number in zip(axes, ("test", "test", "pruned test"), strict=True):
+    shown = {"after fine-tuning": "test", "after fine-tuning, close up": "test", "pruned only": "pruned test"}
+    if result.rows and _last(result)[0] != "test":
+        shown = {"pruned only": "pruned test"}
+    close_up = [place for place, title in enumerate(shown) if "close up" in title]
+    figure, axes = panels(list(shown), result, x="weights removed, %", heading=STUDY.question, close_up=close_up)
+    for each, number in zip(axes, shown.values(), strict=True):
         curves = {}
         for name in result.choices("granularity"):
             ratios = sorted(result.choices("ratio", granularity=name))
             curves[name] = percents(ratios, [result.values(number, granularity=name, ratio=ratio) for ratio in ratios])
         draw(each, curves)
     return finish(figure, axes)
+
+
+def _last(result: Result) -> tuple[str, str]:
+    """The number that cells end with, and when it is."""
+    tuned = any("test" in row.numbers for row in result.rows)
+    return ("test", "after fine-tuning") if tuned else ("pruned test", "right after pruning")
 
 
 STUDY = Study(

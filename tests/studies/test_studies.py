@@ -145,6 +145,23 @@ def test_granularities_follow_the_numbers():
     assert "element is below filter" in granularities.findings(result_of(turned))[0]
 
 
+def test_granularities_that_are_not_fine_tuned_say_so():
+    rows = [
+        ({"granularity": name, "ratio": 0.5, "seed": 0}, {"pruned test": value})
+        for name, value in (("element", 0.9), ("filter", 0.2))
+    ]
+    assert granularities.findings(result_of(rows))[0].startswith(
+        "element is above filter at 50% right after pruning: 90."
+    )
+    assert "after fine-tuning" not in to_svg(granularities.plot(result_of(rows)))
+
+
+def test_untrained_cells_are_judged_once(lab, tiny):
+    study, settings = tiny("granularities")
+    cell = study.plan(lab, {**settings, "epochs": 0}, [0]).cells[0]
+    assert "test" not in study.run_cell(lab, cell) and "pruned test" in study.run_cell(lab, cell)
+
+
 def test_lottery_follows_the_numbers():
     def findings(ticket, other):
         numbers = {"ticket test": ticket, "redrawn test": other, "random test": other, "moving test": ticket}
