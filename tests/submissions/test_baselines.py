@@ -204,3 +204,9 @@ def test_an_entry_has_its_three_files_and_a_source(name):
     assert re.search(r"arXiv\s\d{4}\.\d{4,5}|\(NIPS\s\d{4}\)", readme)
     first_line = (folder / "submission.py").read_text().splitlines()[0]
     assert name == "template" or re.search(r"\d{4}", first_line)
+
+
+def test_the_table_of_entries_has_them_all():
+    rows = re.findall(r"^\| \[(\w+)\]\((\w+)\) \|", (SUBMISSIONS / "README.md").read_text(), re.MULTILINE)
+    assert all(name == folder for name, folder in rows)
+    assert sorted([*(name for name, _ in rows), "compose"]) == sorted(ENTRIES)
