@@ -229,6 +229,9 @@ def plot(result: Result) -> Figure:
         for way in result.choices("way")
     }
     draw(axes[0], curves, dashed=ZEROED, scale=1.0)
+    for row in result.rows:
+        at, low, high = 100 * row.numbers["macs removed"], row.numbers["speedup low"], row.numbers["speedup high"]
+        axes[0].vlines(at, low, high, color="#999999", linewidth=1, zorder=0)
     promised = sorted({0.0, *(x for curve in curves.values() for x in curve)})
     axes[0].plot(promised, [1 / (1 - x / 100) for x in promised], color="#bbbbbb", label="as the count promises")
     return finish(figure, axes)
