@@ -23,13 +23,13 @@ from pruning.schedules import SCHEDULES
 
 T = TypeVar("T")
 RECOVERIES = ("none", "fine_tune", "distil", "reconstruct")
-QUANTISERS = ("none", "codebook", "int8", "qat")
+QUANTISED_BY = {"codebook": share_weights, "int8": to_int8, "qat": quantise_aware}
+QUANTISERS = ("none", *QUANTISED_BY)
 KINDS = ("criterion", "granularity", "ratio", "schedule", "quantise")
 WITHIN_LAYERS = ("feature_map", "regression")
 SHRINKABLE = ("filter", "channel", "heads")
 JUDGED = ("sensitivity", "amc", "netadapt")  # allocations that evaluate pruned models
 PROBLEM_OPTIONS = ("multiple_of", "keep_at_least", "fine_tune", "by_latency")
-QUANTISED_BY = {"codebook": share_weights, "int8": to_int8, "qat": quantise_aware}
 # What the pipeline itself hands to schedules and quantisers.
 GIVEN = ("model", "mask_at", "sparsity", "train", "epochs", "learning_rate", "mask", "data", "calibration")
 TRAINING = ("gradual", "rigl", "lottery")  # they prune while they train

@@ -193,7 +193,7 @@ def _silent(model: nn.Module, mask: Mask, block: Attention) -> torch.Tensor:
     if made in mask:
         bias = f"{block.value}.bias"
         has_bias = _linear(model, block.value).bias is not None  # type: ignore[union-attr]
-        left = mask[made].any(1)
+        left = mask.kept_units(made)
         if has_bias:
             left |= mask[bias] if bias in mask else torch.ones_like(left)
         silent |= ~left.view(block.heads, -1).any(1)
