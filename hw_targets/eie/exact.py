@@ -108,7 +108,7 @@ def exact_matrix(integers: np.ndarray, value_bits: int) -> ByteMatrix | WholeMat
 
 def _bytes(matrix: np.ndarray) -> np.ndarray:
     """`[pieces, …]` in −128 … 127, the lowest first, whose sum by powers of 256 is `matrix`."""
-    pieces = []
+    pieces: list[np.ndarray] = []
     while not pieces or matrix.any():
         pieces.append(((matrix + 128) & 255) - 128)
         matrix = (matrix - pieces[-1]) >> 8

@@ -206,4 +206,3 @@ def _bias(node: ComputeNode, constants: Mapping[str, np.ndarray]) -> np.ndarray 
     if not np.isfinite(bias).all():
         raise GraphError(f"Layer {node.name}: its bias has NaN or infinity in it.")
     return bias if bias.size == node.weight.values.shape[0] else None
-

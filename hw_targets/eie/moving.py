@@ -66,42 +66,82 @@ def unfold(padded, kernel, stride, dilation, shape, rows):  # type: ignore[no-un
         for sample in range(padded.shape[1]):
             for y in range(shape[0]):
                 for x in range(shape[1]):
-                    place = 0
+                    place, into = 0, rows[plane, row]
                     for i in range(kernel[0]):
                         line = padded[plane, sample, y * stride[0] + i * dilation[0]]
                         for j in range(taps):
                             begin = (x * stride[1] + j * dilation[1]) * channels
-                            rows[plane, row, place : place + length] = line[begin : begin + length]
+                            for index in range(length):
+                                into[place + index] = line[begin + index]
                             place += length
                     row += 1
 
 
 @numba.njit(nogil=True, cache=True)
-def add_windows(codes, weight, stride, dilation, sums):  # type: ignore[no-untyped-def]
+def encode_floats(values, factor, least, most, codes):  # type: ignore[no-untyped-def]
+    """Codes of `values` `[n, c, h, w]` as they are, in float64 of the same shape."""
+    n, channels, height, width = values.shape
+    for sample in range(n):
+        for channel in range(channels):
+            for y in range(height):
+                for x in range(width):
+                    code = np.rint(np.float64(values[sample, channel, y, x]) * factor)
+                    code = least if code < least else code
+                    codes[sample, channel, y, x] = most if code > most else code
+
+
+@numba.njit(nogil=True, cache=True)
+def convolve_groups(codes, weight, stride, dilation, added, factor, least, most, unit, written):  # type: ignore[no-untyped-def]
     """A convolution in groups, each so narrow that a matrix product would be slower.
 
     Args:
         codes: float64 `[n, c, h, w]`, padded.
         weight: float64 `[c_o, c / groups, k_h, k_w]`.
-        sums: float64 `[n, c_o, h_o, w_o]`, zeros, filled.
+        added, factor, least, most, unit: see `write_back`.
+        written: float32 `[n, c_o, h_o, w_o]`, filled.
+
+    Returns:
+        The greatest absolute value of the sums, before they are rounded.
     """
     c_o, depth, k_h, k_w = weight.shape
-    h_o, w_o = sums.shape[2:]
-    groups = codes.shape[1] // depth
+    h_o, w_o = written.shape[2:]
+    of_group = c_o // (codes.shape[1] // depth)
+    sums = np.empty((h_o, w_o))
+    greatest = 0.0
     for sample in range(codes.shape[0]):
         for output in range(c_o):
-            first = output // (c_o // groups) * depth
+            first = output // of_group * depth
+            sums[:] = added[output]
             for channel in range(depth):
                 for i in range(k_h):
                     for j in range(k_w):
-                        each = weight[output, channel, i, j]
-                        if each == 0:
-                            continue
-                        for y in range(h_o):
-                            line = codes[sample, first + channel, y * stride[0] + i * dilation[0]]
-                            total = sums[sample, output, y]
-                            for x in range(w_o):
-                                total[x] += each * line[x * stride[1] + j * dilation[1]]
+                        _add_tap(
+                            codes[sample, first + channel, i * dilation[0] :, j * dilation[1] :],
+                            weight[output, channel, i, j],
+                            stride,
+                            sums,
+                        )
+            for y in range(h_o):
+                for x in range(w_o):
+                    size = abs(sums[y, x])
+                    greatest = size if size > greatest else greatest
+                    code = np.rint(sums[y, x] * factor)
+                    code = least if code < least else code
+                    code = most if code > most else code
+                    written[sample, output, y, x] = np.float32(code * unit)
+    return greatest
+
+
+@numba.njit(nogil=True, cache=True)
+def _add_tap(codes, weight, stride, sums):  # type: ignore[no-untyped-def]
+    for y in range(sums.shape[0]):
+        line, total = codes[y * stride[0]], sums[y]
+        if stride[1] == 1:  # of which the compiler makes vector instructions
+            for x in range(len(total)):
+                total[x] += weight * line[x]
+        else:
+            for x in range(len(total)):
+                total[x] += weight * line[x * stride[1]]
 
 
 @numba.njit(nogil=True, cache=True)

@@ -79,7 +79,9 @@ def convolve(
             rows = padded.reshape(len(padded), -1, columns)
         else:
             rows = np.empty((len(padded), padded.shape[1] * pixels, columns), padded.dtype)
-            moving.unfold(padded.reshape(*padded.shape[:3], -1), kernel, stride, dilation, shape, rows)
+            word = _word(channels * padded.itemsize)  # several bytes are moved at a time
+            lines = padded.reshape(*padded.shape[:3], -1).view(word)
+            moving.unfold(lines, kernel, stride, dilation, shape, rows.view(word))
         return _write(matrix, rows, numbers, written[part].transpose(0, 2, 1))
 
     greatest = _in_parts(n, pixels * _bytes(matrix, columns, outputs), matrix, work)
@@ -103,17 +105,15 @@ def convolve_groups(
     """
     top, left, bottom, right = padding
     n, outputs = len(values), len(weight)
+    height, width = values.shape[2:]
     shape = output_shape(values.shape[2:], weight.shape[2:], stride, padding, dilation)
     written = np.empty((n, outputs, *shape), np.float32)
 
     def work(part: slice) -> float:
-        codes = np.pad(numbers.reads.encode(values[part]), ((0, 0), (0, 0), (top, bottom), (left, right)))
-        sums = np.zeros((len(codes), outputs, *shape))
-        moving.add_windows(codes, weight, stride, dilation, sums)
-        sums += numbers.added.reshape(-1, 1, 1)
-        greatest = float(np.abs(sums).max(initial=0))
-        written[part] = numbers.writes.decode(numbers.writes.write_back(sums, numbers.fraction))
-        return greatest
+        images = values[part]
+        codes = np.zeros((len(images), images.shape[1], top + height + bottom, left + width + right))
+        moving.encode_floats(images, *_code(numbers.reads), codes[:, :, top : top + height, left : left + width])
+        return moving.convolve_groups(codes, weight, stride, dilation, numbers.added, *_back(numbers), written[part])
 
     greatest = _in_parts(n, 8 * (values[0].size + written[0].size), None, work)
     return written, greatest
@@ -164,11 +164,19 @@ def _encode_padded(
 
 def _write(matrix: ByteMatrix | WholeMatrix, rows: np.ndarray, numbers: Numbers, written: np.ndarray) -> float:
     """Multiply, and fill `written` `[n, pixels, out]`; the greatest absolute value of the exact sums."""
-    writes = numbers.writes
-    added, factor = numbers.added + matrix.correction, 2.0 ** (writes.fraction - numbers.fraction)
-    _, least, most = _code(writes)
-    sums = matrix.multiply(rows)
-    return moving.write_back(sums, matrix.scales, added, factor, least, most, 2.0**-writes.fraction, written)
+    added = numbers.added + matrix.correction
+    return moving.write_back(matrix.multiply(rows), matrix.scales, added, *_back(numbers), written)
+
+
+def _back(numbers: Numbers) -> tuple[float, float, float, float]:
+    """What exact sums are multiplied by, the least and the greatest code, and what a code of 1 means."""
+    _, least, most = _code(numbers.writes)
+    return 2.0 ** (numbers.writes.fraction - numbers.fraction), least, most, 2.0**-numbers.writes.fraction
+
+
+def _word(size: int) -> np.dtype:
+    """The widest whole number whose length divides `size`, in bytes."""
+    return np.dtype(f"u{np.gcd(size, 8)}")
 
 
 def _code(format: FixedPoint) -> tuple[float, float, float]:
