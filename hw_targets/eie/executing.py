@@ -1,7 +1,7 @@
 """A layer on EIE's numbers: inputs in fixed point, exact sums, results written back in fixed point.
 
-Here layers are whole batches of samples as matrix products in float64, which sums products of 16-bit
-numbers exactly (see `fixed_point`); `arithmetic` does the same entry by entry.
+Here layers are whole batches of samples as matrix products that are exact (see `exact`); `arithmetic` does
+the same entry by entry.
 """
 
 from __future__ import annotations
@@ -9,21 +9,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import frexp
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hw_targets.eie import recurrent
 from hw_targets.eie.codebook import CodedWeight, code_weight
 from hw_targets.eie.config import EieConfig
+from hw_targets.eie.exact import WholeMatrix, exact_matrix
 from hw_targets.eie.fitting import fit_weight
 from hw_targets.eie.fixed_point import EXACT_TERMS, FixedPoint, format_for
 from hw_targets.eie.lowering import sample_windows
+from hw_targets.eie.multiplying import Found, Numbers, convolve, convolve_groups, multiply_vectors
 from hw_targets.graph import ComputeNode, GraphError
 from hw_targets.trace import convolution_geometry
-
-if TYPE_CHECKING:
-    import torch
 
 Watch = Callable[[np.ndarray], None]
 FITTED_VECTORS = 8192  # that a layer's codes are fitted to, at most
@@ -82,19 +80,19 @@ class ExecutedLayer:
             raise GraphError(f"{name}: its activations have NaN or infinity in them.")
         self.flat = self.node.kind == "conv" and inputs.ndim == 3
         if self.node.kind == "lstm":
-            self.coded = code_weight(self.weight, self.config, name)
+            self._hold(code_weight(self.weight, self.config, name))
             greatest = recurrent.greatest(self, values)
             self.formats = Formats(*(format_for(SPARE * each, bits) for each in greatest))
             return self.run(values)
         canonical = self._canonical(inputs)
         if of is not None and of is not self and np.array_equal(of.weight, self.weight):
-            self.coded = of.coded
+            self._hold(of.coded)
         else:
-            self.coded = fit_weight(self.weight, self._vectors(canonical), self.config, name)
+            self._hold(fit_weight(self.weight, self._vectors(canonical), self.config, name))
         reads = self._exact_with_bias(format_for(SPARE * float(np.abs(canonical).max(initial=0)), bits))
-        exact, fraction = self._sums(reads.encode(canonical), reads)
-        writes = format_for(SPARE * float(np.abs(exact).max(initial=0)) * 2.0**-fraction, bits)
-        self.formats = Formats(reads, writes)
+        numbers = self._numbers(Formats(reads, reads))
+        most = self._multiply(canonical, numbers)[1] * 2.0**-numbers.fraction
+        self.formats = Formats(reads, format_for(SPARE * most, bits))
         return self.run(values)
 
     def run(self, values: Mapping[str, np.ndarray], watch: Watch | None = None) -> list[np.ndarray]:
@@ -117,30 +115,40 @@ class ExecutedLayer:
     def product(self, canonical: np.ndarray, watch: Watch | None = None) -> np.ndarray:
         """The weight's products with activations, plus the bias, as written back: float32."""
         assert self.formats is not None, "calibrate first"
-        codes = self.formats.input.encode(canonical)
         if watch is not None:
-            watch(codes)
-        exact, fraction = self._sums(codes, self.formats.input)
-        written = self.formats.output.write_back(exact, fraction)
-        return self.formats.output.decode(written).astype(np.float32)
+            watch(self.formats.input.encode(canonical))
+        return self._multiply(canonical, self._numbers(self.formats))[0]
 
-    def _sums(self, codes: np.ndarray, format: FixedPoint) -> tuple[np.ndarray, int]:
-        """Exact sums, and their bits behind the point."""
-        fraction = self.coded.format.fraction + format.fraction
-        exact = self._multiply(codes)
-        if self.bias is not None:
-            exact += np.rint(self.bias * 2.0**fraction).reshape((-1, 1, 1) if self.node.kind == "conv" else -1)
-        return exact, fraction
+    def _hold(self, coded: CodedWeight) -> None:
+        """Keep a weight, and get it ready to be multiplied by."""
+        self.coded = coded
+        grouped = self.node.kind == "conv" and self.node.attributes.get("group", 1) > 1
+        self._matrix = None if grouped else exact_matrix(self._rows(), self.config.value_bits)
 
-    def _multiply(self, codes: np.ndarray) -> np.ndarray:
-        """Exact sums, float64."""
-        import torch
+    def _rows(self) -> np.ndarray:
+        """The weight as a matrix of whole numbers, the channels of a convolution last."""
+        integers = self.coded.integers()
+        last = integers.transpose(0, 2, 3, 1) if integers.ndim == 4 else integers
+        return last.reshape(len(last), -1)
 
-        weight, activations = torch.from_numpy(self.coded.integers()), torch.from_numpy(codes)
+    def _numbers(self, formats: Formats) -> Numbers:
+        fraction = self.coded.format.fraction + formats.input.fraction
+        bias = np.zeros(len(self.weight)) if self.bias is None else np.rint(self.bias * 2.0**fraction)
+        return Numbers(formats.input, formats.output, fraction, bias)
+
+    def _multiply(self, canonical: np.ndarray, numbers: Numbers) -> Found:
+        """Products and bias, exact until they are written back."""
+        values = canonical.astype(np.float32) if canonical.dtype == np.float16 else canonical
+        matrix = self._matrix
+        if matrix is not None and np.isnan(values.min(initial=0)):  # NaN stays NaN, and no byte is
+            matrix = WholeMatrix.of(self._rows())
         if self.node.kind != "conv":
-            return torch.nn.functional.linear(activations, weight).numpy()
-        geometry = convolution_geometry(self.node.attributes, self.flat, codes.shape, tuple(weight.shape))
-        return convolve(activations, weight, **geometry).numpy()
+            assert matrix is not None
+            return multiply_vectors(matrix, values, numbers)
+        geometry = convolution_geometry(self.node.attributes, self.flat, values.shape, self.weight.shape)
+        if matrix is None:
+            return convolve_groups(self.coded.integers(), values, numbers, **geometry)
+        return convolve(matrix, values, numbers, self.weight.shape[2:], **geometry)
 
     def _vectors(self, canonical: np.ndarray) -> np.ndarray:
         """Some of the vectors that the weight's matrix is multiplied by, `[groups, n, columns]`."""
@@ -198,39 +206,3 @@ def _bias(node: ComputeNode, constants: Mapping[str, np.ndarray]) -> np.ndarray 
     if not np.isfinite(bias).all():
         raise GraphError(f"Layer {node.name}: its bias has NaN or infinity in it.")
     return bias if bias.size == node.weight.values.shape[0] else None
-
-
-def convolve(
-    inputs: torch.Tensor,
-    weight: torch.Tensor,
-    stride: tuple[int, int],
-    padding: tuple[int, int, int, int],
-    dilation: tuple[int, int],
-    groups: int,
-) -> torch.Tensor:
-    """A convolution in float64: `[n, c_i, h, w]` with `[c_o, c_i / groups, k_h, k_w]` gives `[n, c_o, h_o, w_o]`.
-
-    One matrix product for each row of the kernel, with the channels last: faster than torch's own for
-    float64, which copies every window.
-    """
-    import torch
-
-    top, left, bottom, right = padding
-    padded = torch.nn.functional.pad(inputs, (left, right, top, bottom))
-    if groups > 1:
-        return torch.nn.functional.conv2d(padded, weight, None, stride, 0, dilation, groups)
-    samples, _, height, width = padded.shape
-    c_o, c_i, k_h, k_w = weight.shape
-    h_o = (height - (k_h - 1) * dilation[0] - 1) // stride[0] + 1
-    w_o = (width - (k_w - 1) * dilation[1] - 1) // stride[1] + 1
-    last = padded.permute(0, 2, 3, 1).contiguous()
-    sums = torch.zeros(samples * h_o * w_o, c_o, dtype=torch.float64)
-    of_sample, of_row, of_pixel, _ = last.stride()
-    for y in range(k_h):
-        windows = last[:, y * dilation[0] :].as_strided(
-            (samples, h_o, w_o, k_w, c_i),
-            (of_sample, of_row * stride[0], of_pixel * stride[1], of_pixel * dilation[1], 1),
-        )
-        taps = weight[:, :, y, :].permute(2, 1, 0).reshape(k_w * c_i, c_o)
-        sums.addmm_(windows.reshape(-1, k_w * c_i), taps)
-    return sums.reshape(samples, h_o, w_o, c_o).permute(0, 3, 1, 2)

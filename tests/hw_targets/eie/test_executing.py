@@ -93,3 +93,12 @@ def test_half_precision_stays_half_precision(build):
     model = build(nodes, {"w.weight": SEVEN.astype(np.float16)}, "y")
     inputs = np.random.default_rng(4).normal(size=(7, 4)).astype(np.float32)
     np.testing.assert_allclose(EieSession(model, inputs).run(inputs), reference(model, inputs), atol=1e-2)
+
+
+def test_nan_that_the_host_made_stays_nan(build):
+    """No code means it: it must not become a number on the way, nor spread to other samples."""
+    nodes = [helper.make_node("Sqrt", ["x"], ["r"]), helper.make_node("MatMul", ["r", "w.weight"], ["y"])]
+    model = build(nodes, {"w.weight": SEVEN}, "y")
+    session = EieSession(model, np.ones((2, 4), np.float32))
+    found = session.run(np.array([[1, 1, -1, 1], [1, 1, 1, 1]], np.float32))
+    assert np.isnan(found[0]).any() and np.isfinite(found[1]).all()
