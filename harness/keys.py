@@ -10,7 +10,6 @@ in the key already or shows only (`SETTLED`), and those by which a module that o
 
 from __future__ import annotations
 
-import ast
 import hashlib
 import platform
 import sys
@@ -26,6 +25,7 @@ from harness.models import BUILDERS
 from harness.names import pick
 from harness.sources import NO_FILES, Closure, Cut, Tree, loose_digest, sources_below
 from harness.store import stage_key
+from harness.syntax import reaches
 from hw_targets.registry import TARGETS
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from hw_targets.target import Effort, Target
 
 TRAINING_FIELDS = ("name", "version", "dataset", "dataset_sha256", "model", "reference", "input", "recipe", "budget")
+WORDS = ("title", "citation", "notes", "superseded_by")  # of a task
 REGISTRY, CONTEXT = "hw_targets.registry", "harness.run.context"
 # Module → why a stage does not depend on its code, though it imports it.
 SETTLED: Mapping[str, str] = {
@@ -141,33 +142,10 @@ def study_sources(module: str, task: Task, tree: Tree) -> Closure:
 
 
 def asks_for_latency(entry: Entry, tree: Tree) -> bool:
-    """Whether `compress` can call `context.latency`: it names it, or hands the context on whole."""
-    known = False
-    for path in sources_below(entry.folder):
-        if path.suffix != ".py":
-            continue
-        if "latency" in tree.source(path).words:
-            return True
-        try:
-            functions = [node for node in ast.walk(ast.parse(tree.read(path))) if isinstance(node, ast.FunctionDef)]
-        except (SyntaxError, ValueError):
-            return True
-        for function in functions:
-            if function.name == "compress":
-                known = True
-                if _hands_on(function):
-                    return True
-    return not known  # it is inherited from somewhere
-
-
-def _hands_on(compress: ast.FunctionDef) -> bool:
-    """Whether the third argument of `compress(self, model, context)` is used but for its attributes."""
-    arguments = [*compress.args.posonlyargs, *compress.args.args]
-    if len(arguments) != 3:
-        return True
-    looked_into = {id(node.value) for node in ast.walk(compress) if isinstance(node, ast.Attribute)}
-    names = (node for node in ast.walk(compress) if isinstance(node, ast.Name) and node.id == arguments[2].arg)
-    return any(id(name) not in looked_into for name in names)
+    """Whether `compress` can call `context.latency`: where that cannot be ruled out, it can."""
+    files = [path for path in sources_below(entry.folder) if path.suffix == ".py"]
+    answers = [reaches("latency", through="compress", content=tree.read(path)) for path in files]
+    return any(answers) or all(answer is None for answer in answers)
 
 
 def _training(task: Task) -> dict[str, Any]:
@@ -176,7 +154,7 @@ def _training(task: Task) -> dict[str, Any]:
 
 def _judging(task: Task, target: Target, tree: Tree | None) -> dict[str, Any]:
     return {
-        "task": asdict(task),
+        "task": {name: value for name, value in asdict(task).items() if name not in WORDS},
         "target": target.name,
         "configuration": dict(target.configuration()),
         "machine": machine_fingerprint(),

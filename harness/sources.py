@@ -54,7 +54,7 @@ class Tree:
     """Our packages' files.
 
     Args:
-        read: what a file holds; another one asks what would be if it held something else.
+        read: what a file holds; `replace(tree, read=…)` asks what would be if it held something else.
         memory: where parsed files are kept between runs; None: nowhere.
     """
 
@@ -62,8 +62,8 @@ class Tree:
     read: Callable[[Path], bytes] = Path.read_bytes
     memory: Path | None = None
     _files: dict[str, Path] = field(default_factory=dict, repr=False, compare=False)
-    _sources: dict[Path, Source] = field(default_factory=dict, repr=False, compare=False)
-    _known: dict[str, Source] = field(default_factory=dict, repr=False, compare=False)
+    _known: dict[str, Source] = field(default_factory=dict, repr=False, compare=False)  # by content
+    _sources: dict[Path, Source] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         for package in PACKAGES:

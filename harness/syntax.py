@@ -42,6 +42,36 @@ def source_of(content: bytes, suffix: str) -> Source:
     return Source(hashlib.sha256(content).hexdigest())
 
 
+def reaches(name: str, *, through: str, content: bytes) -> bool | None:
+    """Whether code can come to the attribute `name` of what its method `through` is given as last argument.
+
+    It can where it names `name` as an attribute or a string, or hands that argument on whole. A source
+    that does not parse can, too.
+
+    Returns:
+        None where it can not, but does not define `through` either.
+    """
+    source = source_of(content, ".py")
+    if name in source.words:
+        return True
+    try:
+        functions = [node for node in ast.walk(ast.parse(content)) if isinstance(node, ast.FunctionDef)]
+    except (SyntaxError, ValueError):
+        return True
+    methods = [function for function in functions if function.name == through]
+    return any(map(_hands_on, methods)) if methods else None
+
+
+def _hands_on(method: ast.FunctionDef) -> bool:
+    """Whether the last of `(self, model, context)` is used but for its attributes."""
+    arguments = [*method.args.posonlyargs, *method.args.args]
+    if len(arguments) != 3:
+        return True
+    looked_into = {id(node.value) for node in ast.walk(method) if isinstance(node, ast.Attribute)}
+    names = (node for node in ast.walk(method) if isinstance(node, ast.Name) and node.id == arguments[2].arg)
+    return any(id(node) not in looked_into for node in names)
+
+
 def _python(tree: ast.Module) -> Source:
     imports = [name for statement in _statements(tree) for name in _imports(statement)]
     for node in (tree, *_statements(tree, typing_too=True)):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.syntax import source_of
+from harness.syntax import reaches, source_of
 
 CODE = '''"""Says what it is."""
 import os
@@ -85,3 +85,26 @@ def test_yaml_counts_by_its_values():
 @pytest.mark.parametrize(("text", "suffix"), [("def broken(:\n", ".py"), ("a: [1", ".yaml"), ("# one", ".txt")])
 def test_what_cannot_be_read_counts_by_its_bytes(text, suffix):
     assert digest(text, suffix) != digest(text + " # more", suffix)
+
+
+def compress(body: str, arguments: str = "self, model, context") -> bytes:
+    return f"class Entry:\n    def compress({arguments}):\n        {body}\n".encode()
+
+
+@pytest.mark.parametrize(
+    ("content", "reached"),
+    [
+        (compress("return model"), False),
+        (compress("return prune(model, context.config, context.train)"), False),
+        (compress("'''context.latency is not asked'''; return model  # nor here, latency"), False),
+        (compress("return search(context.latency)"), True),
+        (compress("return getattr(context, 'latency')(model)"), True),
+        (compress("return run(model, context)"), True),
+        (compress("c = context; return c.train(model)"), True),
+        (compress("return run(model, *rest)", "self, model, *rest"), True),
+        (b"from elsewhere import Entry", None),
+        (b"class Entry(:", True),
+    ],
+)
+def test_whether_a_submission_can_come_to_what_it_is_given(content, reached):
+    assert reaches("latency", through="compress", content=content) is reached
