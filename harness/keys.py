@@ -113,7 +113,7 @@ def study_parts(
 
 
 def reference_sources(task: Task, tree: Tree) -> Closure:
-    return tree.closure(["harness.run.reference"], cut=_cut(_ways(task)))
+    return tree.closure(["harness.run.dense"], cut=_cut(_ways(task)))
 
 
 def compress_sources(task: Task, entry: Entry, tree: Tree) -> Closure:

@@ -20,8 +20,8 @@ from harness.quality import Quality
 from harness.records import Compression, Failure, Record
 from harness.references import Missing, ReferenceFile, find_reference, reference_file
 from harness.run.compress import compress_stage
+from harness.run.dense import dense_stage
 from harness.run.measure import Subject, measure_stage, read_measurement
-from harness.run.reference import dense_stage
 from harness.run.rules import HarnessError
 from harness.store import Store, stage_key
 from harness.tasks.task import Task

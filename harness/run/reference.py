@@ -1,21 +1,16 @@
-"""The dense reference in use: as a module and as ONNX."""
+"""The dense reference in use: as a module."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.environment import sha256_of_file
-from harness.keys import reference_key
 from harness.names import UsageError
-from harness.store import Store
 from harness.tasks.task import InputContract, Task
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
-
-    from harness.references import ReferenceFile
 
 
 def reference_module(task: Task, weights: Path) -> nn.Module:
@@ -57,18 +52,3 @@ def example_inputs(contract: InputContract, n: int = 2) -> torch.Tensor:
     if contract.dtype == "int64":
         return torch.ones(n, *contract.shape, dtype=torch.int64)
     return torch.zeros(n, *contract.shape)
-
-
-def dense_stage(task: Task, weights: ReferenceFile, store: Store) -> str:
-    """Export the dense reference once for each store, and return its stage's key."""
-    key = reference_key(task, weights.sha256)
-
-    def work(scratch: Path) -> dict:
-        from harness.run.export import export_onnx
-
-        model = reference_module(task, weights.path)
-        (scratch / "model.onnx").write_bytes(export_onnx(model, example_inputs(task.input)).SerializeToString())
-        return {"onnx_sha256": sha256_of_file(scratch / "model.onnx")}
-
-    store.do("reference", key, work)
-    return key

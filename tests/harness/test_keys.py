@@ -77,6 +77,8 @@ STALE: Mapping[str, set[str]] = {
     "harness/run/compress.py": COMPRESS,
     "harness/run/context.py": COMPRESS | STUDY,
     "harness/run/export.py": REFERENCES | COMPRESS | STUDY,
+    "harness/run/dense.py": REFERENCES,
+    "harness/run/judging.py": set(),
     "harness/run/reference.py": REFERENCES | COMPRESS | STUDY,
     "harness/run/measure.py": MEASURE,
     "harness/run/admit.py": MEASURE,
