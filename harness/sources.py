@@ -61,14 +61,18 @@ class Tree:
     root: Path = REPOSITORY
     read: Callable[[Path], bytes] = Path.read_bytes
     memory: Path | None = None
-    _files: dict[str, Path] = field(default_factory=dict, repr=False, compare=False)
+    _files: dict[str, Path] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _data: dict[tuple[str, str], list[str]] = field(default_factory=dict, init=False, repr=False, compare=False)
     _known: dict[str, Source] = field(default_factory=dict, repr=False, compare=False)  # by content
     _sources: dict[Path, Source] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         for package in PACKAGES:
             for path in sources_below(self.root / package):
-                self._files[path.relative_to(self.root).as_posix()] = path
+                name = path.relative_to(self.root).as_posix()
+                self._files[name] = path
+                if path.suffix != ".py":
+                    self._data.setdefault((package, path.name), []).append(name)
         if self.memory is not None:
             self._known.update(_recall(self.memory))
 
@@ -100,7 +104,7 @@ class Tree:
                 digests[module], words[module] = source.digest, source.words
                 package = module if path.name == "__init__.py" else module.rpartition(".")[0]
                 pending += [(module, of) for of in self._named(source, package)]
-                digests.update(self._data(source, module.partition(".")[0]))
+                digests.update(self._read_by(source, module.partition(".")[0]))
         if self.memory is not None and len(self._known) > remembered:
             _remember(self.memory, self._known)
         return Closure(digests, words, frozenset(libraries))
@@ -139,12 +143,11 @@ class Tree:
             if "." in module and self.path_of(module) is not None:
                 yield module
 
-    def _data(self, source: Source, package: str) -> Iterator[tuple[str, str]]:
+    def _read_by(self, source: Source, package: str) -> Iterator[tuple[str, str]]:
         """The files of `package` that `source` names in strings, with their hashes."""
-        names = {word.rpartition("/")[2] for word in source.words}
-        for file, path in self._files.items():
-            if path.suffix != ".py" and path.name in names and file.startswith(f"{package}/"):
-                yield file, self.source(path).digest
+        for word in source.words:
+            for file in self._data.get((package, word.rpartition("/")[2]), ()):
+                yield file, self.source(self._files[file]).digest
 
 
 def sources_below(folder: Path) -> list[Path]:
