@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from harness.names import UnknownNameError, UsageError
 
-REPOSITORY = Path(__file__).resolve().parent.parent
-SUBMISSIONS_FOLDER = REPOSITORY / "submissions"
+SUBMISSIONS_FOLDER = Path(__file__).resolve().parent.parent / "submissions"
 ENTRY_FILE = "submission.py"
 
 
@@ -83,25 +81,3 @@ def _merged(what: str, defaults: Mapping[str, Any], overrides: Mapping[str, Any]
         nested = isinstance(value, Mapping) and isinstance(defaults[key], Mapping) and bool(defaults[key])
         merged[key] = _merged(f"{what} under {key}", defaults[key], value) if nested else value
     return merged
-
-
-def hash_sources(roots: Iterable[Path]) -> str:
-    """SHA-256 over the names and contents of all source files below `roots`.
-
-    All files count but Markdown, compiled Python and what is hidden.
-    """
-    digest = hashlib.sha256()
-    for root in roots:
-        if not root.exists():
-            raise FileNotFoundError(f"{root} is not there: is this a whole checkout of OpenPrune?")
-        files = [root] if root.is_file() else sorted(p for p in root.rglob("*") if _is_source(p.relative_to(root)))
-        for file in files:
-            if file.is_file():
-                digest.update(f"{root.name}/{file.relative_to(root)}\n".encode())
-                digest.update(hashlib.sha256(file.read_bytes()).digest())
-    return digest.hexdigest()
-
-
-def _is_source(path: Path) -> bool:
-    hidden = any(part.startswith((".", "__pycache__")) for part in path.parts)
-    return not hidden and path.suffix not in {".pyc", ".md"}

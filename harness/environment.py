@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import os
 import platform
 import subprocess
@@ -27,6 +28,8 @@ LIBRARIES = (
     "mlcommons-loadgen",
     "zeus",
 )
+# Name in import statements → name of the distribution, where they differ.
+IMPORTED_AS = {"PIL": "pillow", "mlperf_loadgen": "mlcommons-loadgen", "sklearn": "scikit-learn", "yaml": "PyYAML"}
 
 
 def sha256_of_file(path: Path) -> str:
@@ -35,15 +38,37 @@ def sha256_of_file(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+@cache
+def library_version(module: str) -> str | None:
+    """Version of the library that is imported as `module`; None where no distribution has installed it."""
+    version = _version(IMPORTED_AS.get(module, module))
+    if version is not None or not is_importable(module):
+        return version
+    found = metadata.packages_distributions().get(module, ())  # reads what all of them installed: slow
+    return ", ".join(f"{name} {_version(name)}" for name in sorted(set(found))) or None
+
+
+def is_importable(module: str) -> bool:
+    """Whether there is a top-level module of this name; it is not imported."""
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ValueError:  # it is there, made by hand
+        return True
+
+
 def library_versions() -> dict[str, str]:
     """Versions of the libraries that shape a result; absent ones are left out."""
     versions = {"python": platform.python_version()}
-    for name in LIBRARIES:
-        try:
-            versions[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return versions
+    found = ((name, _version(name)) for name in LIBRARIES)
+    return versions | {name: version for name, version in found if version is not None}
+
+
+@cache
+def _version(distribution: str) -> str | None:
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return None
 
 
 @cache

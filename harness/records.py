@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
+from harness.quality import Quality
 from hw_targets.target import Quantity
 
 if TYPE_CHECKING:
@@ -20,26 +21,6 @@ if TYPE_CHECKING:
 
 SCHEMA_VERSION = 1
 Verdict = Literal["valid", "invalid", "error"]
-
-
-@dataclass(frozen=True)
-class Quality:
-    """The metric on the full test set, on the target's own numerics.
-
-    Attributes:
-        value: of the entry. The point estimate decides: valid means `value >= quality_target`.
-        reference: of the dense reference on the same samples and the same runtime.
-        delta: `value − reference`, with its paired 95 % confidence interval.
-    """
-
-    metric: str
-    value: float
-    reference: float
-    quality_target: float
-    delta: float
-    delta_ci_low: float
-    delta_ci_high: float
-    samples: int
 
 
 @dataclass(frozen=True)

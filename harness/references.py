@@ -161,7 +161,7 @@ def _train(task: Task) -> None:
         UsageError: what came out is so far below the task's reference that no entry could pass.
     """
     from harness.data.fetch import locked
-    from harness.run.reference import judge_reference
+    from harness.run.judging import judge_reference
     from harness.training.reference import train_reference
 
     with locked(cache_folder()):

@@ -34,12 +34,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--max", type=int, metavar="N", help="run no more than N cells now")
     other = parser.add_mutually_exclusive_group()
     other.add_argument("--plan", action="store_true", help="only say what would be run, and how long it would take")
-    other.add_argument("--redraw", action="store_true", help="findings and plot anew from result.json; nothing is run")
+    other.add_argument(
+        "--redraw",
+        action="store_true",
+        help="findings and plot anew from result.json (of all, without a name); nothing is run",
+    )
 
 
 def execute(args: argparse.Namespace) -> int:
     if args.name is None:
-        return _list(args.output)
+        return _redraw_all(args.output) if args.redraw else _list(args.output)
     if args.name in MACHINES:
         return _reproduce(args)
     study = find_study(args.name)
@@ -156,27 +160,60 @@ def _taken(folder: Path) -> str:
 def _reproduce(args: argparse.Namespace) -> int:
     from importlib import import_module
 
-    given = (args.set, args.plan, args.redraw, args.max is not None, args.threads, args.task != DEFAULT_TASK)
+    given = (args.set, args.plan, args.max is not None, args.threads, args.task != DEFAULT_TASK)
     if any(given):
         raise UsageError(f"The study {args.name} takes a minute and has no settings: --seeds and --output alone apply.")
     report = import_module(f"studies.{args.name}_report")
-    findings, files = report.reproduce(args.output, _seeds(args.seeds) or [0, 1, 2])
+    if args.redraw:
+        findings, files = _drawn_anew(args.output / args.name / report.FOLDER / "result.json", args.output)
+    else:
+        findings, files = report.reproduce(args.output, _seeds(args.seeds) or [0, 1, 2])
     _show(findings, files, args.output)
     return 0
 
 
 def _redraw(study: Study, task: str, output: Path) -> int:
-    from studies.record import redraw
-
-    folder = output / study.name / task
-    try:
-        findings, files = redraw(study, folder)
-    except FileNotFoundError as error:
-        raise UsageError(f"There is no {folder / 'result.json'} yet: run the study first.") from error
-    except ValueError as error:
-        raise UsageError(str(error)) from error
+    findings, files = _drawn_anew(output / study.name / task / "result.json", output)
     _show(findings, files, output)
     return 0
+
+
+def _redraw_all(output: Path) -> int:
+    """Draw every result in `output` anew, and tell what is said now that was not said before."""
+    from studies.gallery import write_gallery
+
+    records = [file for name in STUDIES | MACHINES for file in sorted((output / name).glob("*/result.json"))]
+    if not records:
+        raise UsageError(f"There is no result in {output} yet: run a study first.")
+    for record in records:
+        text = record.read_text()
+        findings, _ = _drawn_anew(record, output)
+        before = json.loads(text).get("findings", [])
+        print(f"{record}: {'changed' if before != findings else 'as it was'}")
+        for finding in findings:
+            if finding not in before:
+                print(f"- {finding}")
+    print(write_gallery(output))
+    return 0
+
+
+def _drawn_anew(record: Path, output: Path) -> tuple[list[str], list[Path]]:
+    """Findings and plot anew, from the numbers of the `result.json` at `record`."""
+    from importlib import import_module
+
+    from studies.record import redraw
+
+    name = record.parent.parent.name
+    try:
+        if name in MACHINES:
+            findings, files = import_module(f"studies.{name}_report").redraw(output)
+        else:
+            findings, files = redraw(find_study(name), record.parent)
+    except FileNotFoundError as error:
+        raise UsageError(f"There is no {record} yet: run the study first.") from error
+    except (ValueError, KeyError) as error:
+        raise UsageError(f"{record} cannot be drawn anew: {error}") from error
+    return findings, files
 
 
 def _show(findings: Sequence[str], files: Sequence[Path], output: Path) -> None:

@@ -49,9 +49,6 @@ def reproduce(output: Path, seeds: Sequence[int], say: Callable[[str], None] = p
             numbers = eie.measure(*drawn[key], eie.machine(cell))
             rows.append({"cell": cell, "numbers": numbers, "time_s": round(time.perf_counter() - began, 4)})
             advance(1)
-    found = eie.Found(rows)
-    text, sentences = tables(found), eie.findings(found)
-    say(text)
     facts = {
         "schema": SCHEMA,
         "study": "eie",
@@ -61,16 +58,46 @@ def reproduce(output: Path, seeds: Sequence[int], say: Callable[[str], None] = p
         "environment": describe_environment(),
         "seeds": list(seeds),
         "cells": rows,
-        "findings": sentences,
     }
+    say(tables(eie.Found(rows)))
+    return write(facts, output)
+
+
+def redraw(output: Path) -> tuple[list[str], list[Path]]:
+    """Findings, tables and plot anew, from the numbers of the `result.json` in `output`.
+
+    Raises:
+        FileNotFoundError: there is none.
+        ValueError: it is damaged, or of another schema.
+    """
+    file = output / "eie" / FOLDER / "result.json"
+    facts = json.loads(file.read_text())
+    if facts.get("schema") != SCHEMA:
+        raise ValueError(f"{file} is no result of the study eie in schema {SCHEMA}.")
+    return write(facts, output)
+
+
+def write(facts: dict[str, Any], output: Path) -> tuple[list[str], list[Path]]:
+    """Write `result.json`, `tables.md` and `plot.svg`; what is said and drawn follows from the rows in `facts`.
+
+    Returns:
+        The findings, and the files.
+    """
+    found = eie.Found(facts["cells"])
+    sentences = eie.findings(found)
     folder = output / "eie" / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     files = [folder / "result.json", folder / "tables.md", folder / "plot.svg"]
-    write_atomically(files[0], _lines(facts) + "\n")
-    said = "\n".join(f"- {sentence}" for sentence in sentences)
-    write_atomically(files[1], f"{text}\n\n### In words\n\n{WHY_RANDOM}\n\n{said}\n")
+    write_atomically(files[0], _lines({**facts, "findings": sentences}) + "\n")
+    write_atomically(files[1], page(found, sentences))
     write_atomically(files[2], to_svg(plot(found)))
     return sentences, files
+
+
+def page(found: eie.Found, sentences: Sequence[str]) -> str:
+    """The text of `tables.md`."""
+    said = "\n".join(f"- {sentence}" for sentence in sentences)
+    return f"{tables(found)}\n\n### In words\n\n{WHY_RANDOM}\n\n{said}\n"
 
 
 def _lines(facts: dict[str, Any]) -> str:

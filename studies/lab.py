@@ -25,7 +25,7 @@ from harness.run.context import WorkerContext
 from harness.run.reference import reference_module
 from harness.tasks import load_task
 from harness.tasks.task import Task
-from harness.training.reference import EVALUATION_BATCH, top1_accuracy
+from harness.training.accuracy import EVALUATION_BATCH, top1_accuracy
 from pruning.mask import Mask
 from pruning.prune import make_mask
 from pruning.ratios import Global

@@ -1,7 +1,7 @@
 """A study's cells on disk, each under a key made of all that its numbers depend on.
 
-That is its parameters, the task with its reference, and sources: the study's own file, what all
-studies do with a task (`lab`), the techniques and the training loop. Not plots and wording, which
+That is its parameters, the task with its reference, what the study's module can import and read, the
+libraries, and the machine where cells time something (`harness.keys`). Not plots and wording, which
 `record.redraw` makes anew from the numbers.
 """
 
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.entries import REPOSITORY, hash_sources
+from harness.keys import study_parts
 from harness.store import stage_key, write_atomically
 from studies.lab import Lab
 from studies.study import Cell, Row, Study
@@ -38,20 +38,7 @@ class Notebook:
 
     @classmethod
     def of(cls, study: Study, lab: Lab, output: Path) -> Notebook:
-        harness, studies = REPOSITORY / "harness", REPOSITORY / "studies"
-        sources = [
-            studies / f"{study.name}.py",
-            studies / "lab.py",
-            REPOSITORY / "pruning",
-            harness / "training",
-            harness / "run" / "context.py",
-        ]
-        basis = {
-            "study": study.name,
-            "task": f"{lab.task.name}/{lab.task.version}",
-            "reference": lab.reference_sha256,
-            "sources": hash_sources(sources),
-        }
+        basis = study_parts(f"studies.{study.name}", lab.task, lab.reference_sha256, measures=study.measures)
         return cls(output / study.name, basis)
 
     def path(self, cell: Cell) -> Path:

@@ -58,12 +58,7 @@ def write_result(study: Study, facts: Mapping[str, Any], folder: Path) -> tuple[
     Returns:
         The findings, and the two files.
     """
-    result = Result(
-        facts["task"],
-        facts["reference"]["test"],
-        facts["test_samples"],
-        [Row(row["cell"], row["numbers"], row["time_s"]) for row in facts["cells"]],
-    )
+    result = result_of(facts)
     findings = study.findings(result)
     record, picture = folder / "result.json", folder / "plot.svg"
     facts = {**facts, **_made_before(record, facts)}
@@ -72,12 +67,18 @@ def write_result(study: Study, facts: Mapping[str, Any], folder: Path) -> tuple[
     return findings, [record, picture]
 
 
+def result_of(facts: Mapping[str, Any]) -> Result:
+    """The rows in a `result.json`, as findings and plots are made of them."""
+    rows = [Row(row["cell"], row["numbers"], row["time_s"]) for row in facts["cells"]]
+    return Result(facts["task"], facts["reference"]["test"], facts["test_samples"], rows)
+
+
 def redraw(study: Study, folder: Path) -> tuple[list[str], list[Path]]:
     """Findings and plot anew, from the numbers of the `result.json` in `folder`.
 
     Raises:
         FileNotFoundError: there is none.
-        ValueError: it is of another schema or study.
+        ValueError: it is damaged, or of another schema or study.
     """
     facts = json.loads((folder / "result.json").read_text())
     if facts.get("schema") != SCHEMA or facts.get("study") != study.name:

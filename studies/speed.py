@@ -254,4 +254,5 @@ STUDY = Study(
     run_cell=run_cell,
     findings=findings,
     plot=plot,
+    measures=True,
 )

@@ -76,6 +76,7 @@ class Study:
         epochs: what a cell costs, in passes over the training data; for the estimate of time.
         run_cell: does a cell, by itself: cells may run in any order, or in several processes.
         findings: sentences that follow from the numbers, from part of them too.
+        measures: cells time something, so that their numbers are of one machine.
     """
 
     name: str
@@ -87,6 +88,7 @@ class Study:
     findings: Callable[[Result], list[str]]
     plot: Callable[[Result], Figure]
     for_task: Mapping[str, Settings] = field(default_factory=dict)
+    measures: bool = False
 
     def settings_for(self, task: str) -> dict[str, Any]:
         """The defaults for `task`."""

@@ -43,7 +43,7 @@ def train_job(fields: dict[str, Any]) -> dict[str, Any]:
         UsageError: the checkpoint does not fit, or the training diverged.
     """
     from harness.data import data_root
-    from harness.run.reference import judge_reference
+    from harness.run.judging import judge_reference
     from harness.tasks import task_from_mapping
     from harness.training.loop import DivergedError
     from harness.training.processes import is_main_process, leave

@@ -12,49 +12,25 @@ import sys
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from harness.entries import REPOSITORY, Entry, hash_sources
-from harness.environment import library_versions, sha256_of_file
+from harness.environment import sha256_of_file
+from harness.keys import compress_key
 from harness.names import UsageError
-from harness.references import ReferenceFile
 from harness.run.rules import HarnessError
 from harness.run.worker import Job, WorkerResult
-from harness.store import Store, stage_key
+from harness.sources import REPOSITORY
+from harness.store import Store
 from harness.tasks.task import Task
+
+if TYPE_CHECKING:
+    from harness.entries import Entry
+    from harness.references import ReferenceFile
 
 START_ALLOWANCE_S = 120.0  # to start Python, load the data and export: not the entry's time
 LOG_TAIL_BYTES = 4000
 # Signals that come from outside (a user, the kernel short of memory) and say nothing about the entry.
 OUTSIDE_SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-COMPRESSING_SOURCES = (
-    "pruning",
-    "harness/training",
-    "harness/data",
-    "harness/vision.py",
-    "harness/models",
-    "harness/run/worker.py",
-    "harness/run/context.py",
-    "harness/run/export.py",
-    "hw_targets/cpu/runner.py",  # context.latency
-)
-COMPRESSING_FIELDS = ("name", "version", "dataset", "dataset_sha256", "model", "reference", "input", "recipe", "budget")
-
-
-def compress_key(task: Task, weights: ReferenceFile, entry: Entry, seed: int) -> str:
-    """The key of the compress stage: all that can change what comes out."""
-    return stage_key(
-        {
-            "task": {name: value for name, value in asdict(task).items() if name in COMPRESSING_FIELDS},
-            "weights": weights.sha256,
-            "submission": entry.name,
-            "sources": hash_sources([entry.folder]),
-            "techniques": hash_sources([REPOSITORY / name for name in COMPRESSING_SOURCES]),
-            "parameters": dict(entry.parameters),
-            "seed": seed,
-            "versions": library_versions(),
-        }
-    )
 
 
 def compress_stage(task: Task, weights: ReferenceFile, entry: Entry, seed: int, store: Store) -> dict[str, Any]:
@@ -67,7 +43,7 @@ def compress_stage(task: Task, weights: ReferenceFile, entry: Entry, seed: int, 
         HarnessError: the worker was ended from outside; the next call tries again.
         UsageError: the entry says that its parameters make no sense.
     """
-    key = compress_key(task, weights, entry, seed)
+    key = compress_key(task, weights.sha256, entry, seed)
 
     def work(scratch: Path) -> Mapping[str, Any]:
         job = Job(

@@ -17,9 +17,9 @@ from harness.data.dataset import Dataset, Loader
 from harness.models import build_model
 from harness.progress import progress_bar
 from harness.tasks.task import Task
+from harness.training.accuracy import EVALUATION_BATCH, top1_accuracy
 from harness.training.loop import Trainer
 from harness.training.recipe import Recipe
-from harness.training.reference import EVALUATION_BATCH, top1_accuracy
 
 SAMPLE_SIZE = 64
 

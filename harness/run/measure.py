@@ -10,13 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from harness.entries import REPOSITORY, hash_sources
-from harness.environment import library_versions, machine_fingerprint
+from harness.keys import dense_answers_key, measure_key
 from harness.names import UsageError
-from harness.quality import judge
-from harness.records import Quality
+from harness.quality import Quality, judge
 from harness.run.rules import HarnessError, RuleBroken
-from harness.store import Store, stage_key
+from harness.store import Store
 from harness.tasks.task import Task
 from hw_targets.target import Effort, Measurement, ModelRefused, Session, Target, TargetError, Unavailable
 
@@ -26,15 +24,6 @@ if TYPE_CHECKING:
     from harness.data.dataset import Part
 
 MEASURING_SAMPLES = 256
-MEASURING_SOURCES = (
-    "hw_targets",
-    "harness/evaluate.py",
-    "harness/quality.py",
-    "harness/data",
-    "harness/vision.py",
-    "harness/run/admit.py",
-    "harness/run/measure.py",
-)
 
 
 @dataclass(frozen=True)
@@ -46,29 +35,11 @@ class Subject:
     dense: Path
     dense_sha256: str
 
-
-def measure_key(task: Task, subject: Subject, target: Target, effort: Effort, repeat: int) -> str:
-    """The key of the measuring stage: all that can change what comes out."""
-    return stage_key(
-        {
-            **_judging_parts(task, target),
-            "model": subject.model_sha256,
-            "dense": subject.dense_sha256,
-            "effort": effort,
-            "repeat": repeat,
-        }
-    )
-
-
-def _judging_parts(task: Task, target: Target) -> dict[str, Any]:
-    return {
-        "task": asdict(task),
-        "target": target.name,
-        "configuration": dict(target.configuration()),
-        "sources": hash_sources([REPOSITORY / name for name in MEASURING_SOURCES]),
-        "versions": library_versions(),
-        "machine": machine_fingerprint(),
-    }
+    def key(self, task: Task, target: Target, effort: Effort, repeat: int) -> str:
+        """Of the stage that measures it."""
+        return measure_key(
+            task, model=self.model_sha256, dense=self.dense_sha256, target=target, effort=effort, repeat=repeat
+        )
 
 
 def measure_stage(
@@ -90,7 +61,7 @@ def measure_stage(
     Raises:
         HarnessError: the target is not available here, or could not measure.
     """
-    key = measure_key(task, subject, target, effort, repeat)
+    key = subject.key(task, target, effort, repeat)
 
     def work(scratch: Path) -> Mapping[str, Any]:
         from harness.environment import describe_environment
@@ -170,7 +141,7 @@ def _once_per_store(
     store: Store, task: Task, subject: Subject, target: Target, right: Callable[[], np.ndarray]
 ) -> np.ndarray:
     """The dense reference's answers on a target, bool `[n]`: found once, for all entries."""
-    key = stage_key({**_judging_parts(task, target), "dense": subject.dense_sha256})
+    key = dense_answers_key(task, dense=subject.dense_sha256, target=target)
 
     def work(scratch: Path) -> Mapping[str, Any]:
         answers = right()

@@ -15,11 +15,13 @@ from typing import Any
 
 from harness.entries import Entry
 from harness.environment import describe_environment
-from harness.records import Compression, Failure, Quality, Record
+from harness.keys import compress_key
+from harness.quality import Quality
+from harness.records import Compression, Failure, Record
 from harness.references import Missing, ReferenceFile, find_reference, reference_file
-from harness.run.compress import compress_key, compress_stage
-from harness.run.measure import Subject, measure_key, measure_stage, read_measurement
-from harness.run.reference import dense_stage
+from harness.run.compress import compress_stage
+from harness.run.dense import dense_stage
+from harness.run.measure import Subject, measure_stage, read_measurement
 from harness.run.rules import HarnessError
 from harness.store import Store, stage_key
 from harness.tasks.task import Task
@@ -65,7 +67,7 @@ def run(request: Request, store: Store, say: Callable[[str], None] | None = None
     say = say or (lambda line: print(f"[{request.entry.name}] {line}", file=sys.stderr, flush=True))
     weights = _reference(request.task)
     dense_key = dense_stage(request.task, weights, store)
-    key = compress_key(request.task, weights, request.entry, request.seed)
+    key = compress_key(request.task, weights.sha256, request.entry, request.seed)
     if not store.finished("compress", key):
         say(f"compressing, seed {request.seed}")
         _require_data(request.task)
@@ -125,7 +127,7 @@ def _one_target(
     model = store.stage("compress", compressed["key"]) / "model.onnx"
     subject = Subject(model, compressed["onnx_sha256"], dense, dense_result["onnx_sha256"])
     record_id = _record_id(
-        compressed["key"], measure_key(request.task, subject, target, request.effort, request.repeat), request
+        compressed["key"], subject.key(request.task, target, request.effort, request.repeat), request
     )
     old = _settled(store, record_id)
     if old:

@@ -1,25 +1,16 @@
-"""The dense reference in use: as a module, as ONNX, and judged."""
+"""The dense reference in use: as a module."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from harness.entries import REPOSITORY, hash_sources
-from harness.environment import library_versions, sha256_of_file
 from harness.names import UsageError
-from harness.references import ReferenceFile
-from harness.store import Store, stage_key, write_atomically
 from harness.tasks.task import InputContract, Task
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
-
-    from harness.training.reference import ReferenceFiles
-
-SUBSET = 1000  # first samples of the test set, for a quick check of a reference
 
 
 def reference_module(task: Task, weights: Path) -> nn.Module:
@@ -61,37 +52,3 @@ def example_inputs(contract: InputContract, n: int = 2) -> torch.Tensor:
     if contract.dtype == "int64":
         return torch.ones(n, *contract.shape, dtype=torch.int64)
     return torch.zeros(n, *contract.shape)
-
-
-def dense_stage(task: Task, weights: ReferenceFile, store: Store) -> str:
-    """Export the dense reference once for each store, and return its stage's key."""
-    sources = hash_sources([REPOSITORY / "harness" / "models", REPOSITORY / "harness" / "run" / "export.py"])
-    key = stage_key(
-        {"weights": weights.sha256, "model": task.model, "sources": sources, "versions": library_versions()}
-    )
-
-    def work(scratch: Path) -> dict:
-        from harness.run.export import export_onnx
-
-        model = reference_module(task, weights.path)
-        (scratch / "model.onnx").write_bytes(export_onnx(model, example_inputs(task.input)).SerializeToString())
-        return {"onnx_sha256": sha256_of_file(scratch / "model.onnx")}
-
-    store.do("reference", key, work)
-    return key
-
-
-def judge_reference(task: Task, files: ReferenceFiles) -> dict[str, Any]:
-    """Run the full test set through the exported reference, and add the result to its record."""
-    from harness.data import load_dataset
-    from harness.evaluate import BATCH_SIZE, OrtSession, correct_answers
-    from harness.run.export import export_onnx
-
-    test = load_dataset(task.dataset).loader("test", batch_size=BATCH_SIZE)
-    model = export_onnx(reference_module(task, files.weights), example_inputs(task.input))
-    right = correct_answers(OrtSession(model), test, classes=task.input.classes, label="Judging the reference")
-    record = json.loads(files.record.read_text())
-    record["test_accuracy"] = float(right.mean())
-    record["test_accuracy_of_first_1000"] = float(right[:SUBSET].mean())
-    write_atomically(files.record, json.dumps(record, indent=1) + "\n")
-    return record

@@ -18,7 +18,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from harness.environment import sha256_of_file
-from harness.run.reference import judge_reference
+from harness.run.judging import judge_reference
 from harness.store import write_atomically
 from harness.tasks.task import Task
 from harness.training.reference import ReferenceFiles

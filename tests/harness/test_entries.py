@@ -1,10 +1,10 @@
-"""Finding entries, their configuration, and the hash of their sources."""
+"""Finding entries and their configuration."""
 
 from __future__ import annotations
 
 import pytest
 
-from harness.entries import find_submission, hash_sources, load_entry, submission_names
+from harness.entries import find_submission, load_entry, submission_names
 from harness.names import UnknownNameError, UsageError
 
 
@@ -49,15 +49,3 @@ def test_overrides_are_merged_and_checked(folder):
         load_entry("mine", {}, folder)
     (folder / "mine" / "config.yaml").unlink()
     assert load_entry("mine", None, folder).parameters == {}
-
-
-def test_the_hash_follows_sources_and_nothing_else(folder):
-    before = hash_sources([folder / "mine"])
-    (folder / "mine" / "__pycache__").mkdir()
-    (folder / "mine" / "__pycache__" / "submission.cpython-311.pyc").write_bytes(b"x")
-    (folder / "mine" / "README.md").write_text("words")
-    assert hash_sources([folder / "mine"]) == before
-    (folder / "mine" / "helper.py").write_text("x = 1\n")
-    changed = hash_sources([folder / "mine"])
-    (folder / "mine" / "helper.py").rename(folder / "mine" / "helpers.py")
-    assert len({before, changed, hash_sources([folder / "mine"])}) == 3

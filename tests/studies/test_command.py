@@ -1,5 +1,9 @@
 """`openprune study`, as it is typed."""
 
+import json
+import shutil
+from pathlib import Path
+
 import pytest
 
 from harness.cli.main import main
@@ -7,6 +11,8 @@ from harness.names import UnknownNameError, UsageError
 from harness.tasks import load_task
 from studies import MACHINES, STUDIES
 from studies.command import default_seeds, find_study, with_overrides
+
+SHIPPED = Path(__file__).parents[2] / "results" / "studies"
 
 
 def test_the_list_names_each_study_and_what_it_took(tmp_path, capsys):
@@ -34,6 +40,22 @@ def test_a_study_is_run_listed_and_drawn_anew(tmp_path, capsys):
     assert "plot.svg" in capsys.readouterr().out and page.exists()
 
 
+def test_all_results_are_drawn_anew_at_once(tmp_path, capsys):
+    for name in ("bits/mnist_lenet300", "eie/paper_layers"):
+        shutil.copytree(SHIPPED / name, tmp_path / name)
+    record = tmp_path / "bits" / "mnist_lenet300" / "result.json"
+    facts = json.loads(record.read_text())
+    record.write_text(json.dumps({**facts, "findings": ["By the rules of yesterday.", *facts["findings"][1:]]}))
+    (tmp_path / "eie" / "paper_layers" / "tables.md").write_text("of yesterday")
+    assert main(["study", "--redraw", "--output", str(tmp_path)]) == 0
+    said = capsys.readouterr().out
+    assert f"{record}: changed\n- {facts['findings'][0]}\n" in said
+    assert "paper_layers/result.json: as it was" in said
+    for file in ("bits/mnist_lenet300/result.json", "eie/paper_layers/result.json", "eie/paper_layers/tables.md"):
+        assert (tmp_path / file).read_text() == (SHIPPED / file).read_text()
+    assert "(bits/mnist_lenet300/plot.svg)" in (tmp_path / "README.md").read_text()
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -50,6 +72,8 @@ def test_a_study_is_run_listed_and_drawn_anew(tmp_path, capsys):
         ),
         (["study", "bits", "--task", "digits_mlp", "--set", "bits=[9]", "--max", "1"], "takes 1 to 8 bits"),
         (["study", "lottery", "--redraw", "--output", "nowhere"], "run the study first"),
+        (["study", "eie", "--redraw", "--output", "nowhere"], "run the study first"),
+        (["study", "--redraw", "--output", "nowhere"], "run a study first"),
         (["study", "lottery", "--task", "mnist_lenet301"], "Did you mean mnist_lenet300"),
     ],
 )

@@ -4,13 +4,35 @@ import json
 import shutil
 from pathlib import Path
 
+import pytest
+
+from studies import MACHINES, eie, eie_report
+from studies.command import find_study
 from studies.gallery import PAGE, SHOWN, gallery, write_gallery
+from studies.record import result_of
 
 SHIPPED = Path(__file__).parents[2] / "results" / "studies"
 
 
 def test_the_shipped_page_is_that_of_the_shipped_results():
-    assert (SHIPPED / PAGE).read_text() == gallery(SHIPPED), "make it anew: openprune study NAME --redraw"
+    assert (SHIPPED / PAGE).read_text() == gallery(SHIPPED), "make it anew: openprune study --redraw"
+
+
+RECORDS = sorted(SHIPPED.glob("*/*/result.json"))
+
+
+@pytest.mark.parametrize("record", RECORDS, ids=lambda record: "-".join(record.parts[-3:-1]))
+def test_the_shipped_findings_follow_from_the_shipped_numbers_by_the_rules_of_today(record):
+    facts = json.loads(record.read_text())
+    name, task = record.parts[-3:-1]
+    if name in MACHINES:
+        found = eie.Found(facts["cells"])
+        findings = eie.findings(found)
+        assert record.with_name("tables.md").read_text() == eie_report.page(found, findings)
+    else:
+        assert (facts["study"], facts["task"]) == (name, task)
+        findings = find_study(name).findings(result_of(facts))
+    assert facts["findings"] == findings, "make them anew: openprune study --redraw"
 
 
 def test_a_result_has_its_plot_its_settings_and_all_its_findings(tmp_path):

@@ -1,12 +1,15 @@
 """Each study: its cells build, a tiny one of each kind runs, and its findings follow the numbers both ways."""
 
 import math
+from importlib import import_module
 from xml.etree import ElementTree
 
 import pytest
 import torch
 from rows import result_of
 
+from harness.keys import SETTLED, study_sources
+from harness.sources import Tree
 from pruning.granularity import GRANULARITIES
 from pruning.ratios import ALLOCATIONS
 from pruning.ratios.cost import layer_costs, masked_macs
@@ -37,8 +40,28 @@ KINDS = {
 }
 
 
+def forbid_what_is_not_in_the_key(study, patched):
+    """No cell may draw, put into words, or time anything unless the study says that it measures."""
+
+    def refuse(*args, **options):
+        raise AssertionError("a cell's key says that it does not depend on this")
+
+    for name, value in list(vars(import_module(f"studies.{study.name}")).items()):
+        if getattr(value, "__module__", "") in SETTLED:
+            patched.setattr(f"studies.{study.name}.{name}", refuse)
+    if not study.measures:
+        patched.setattr("hw_targets.registry.quick_latency_ns", refuse)
+        patched.setattr("hw_targets.cpu.target.CpuTarget.measure", refuse)
+
+
 @pytest.mark.parametrize("name", STUDIES)
-def test_cells_build_and_one_of_each_kind_runs(name, lab, tiny):
+def test_a_study_that_can_time_something_says_so(name, lab, tiny):
+    found = study_sources(f"studies.{name}", lab.task, Tree()).digests
+    assert tiny(name)[0].measures == bool({"hw_targets.registry", "hw_targets.cpu.target"} & found.keys())
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_cells_build_and_one_of_each_kind_runs(name, lab, tiny, monkeypatch):
     study, settings = tiny(name)
     assert study.name == name and study.question.endswith("?")
     before = {key: value.clone() for key, value in lab.dense.state_dict().items()}
@@ -48,7 +71,9 @@ def test_cells_build_and_one_of_each_kind_runs(name, lab, tiny):
     chosen = {str([cell.get(kind) for kind in kinds]): cell for cell in cells if cell.get("seed", 0) == 0}
     rows = []
     for cell in chosen.values():
-        numbers = study.run_cell(lab, cell)
+        with monkeypatch.context() as patched:
+            forbid_what_is_not_in_the_key(study, patched)
+            numbers = study.run_cell(lab, cell)
         assert all(math.isfinite(value) for value in numbers.values())
         tests = [value for number, value in numbers.items() if number.endswith("test")]
         assert all(0 <= value <= 1 for value in tests) and bool(tests) == (name != "speed")

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from harness.records import Compression, Quality, Record
+from harness.quality import Quality
+from harness.records import Compression, Record
 from harness.store import Store
 from hw_targets.target import Available, Quantity, Unavailable
 
