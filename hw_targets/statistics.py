@@ -1,24 +1,39 @@
-"""Quantiles with confidence intervals that assume no distribution.
+"""Estimates from repeated measurements, with intervals that hold on a machine that is not quite still.
 
-Of n independent values, the number below the true p-quantile is binomial, B ~ Bin(n, p). The
-interval from the l-th to the u-th smallest value (counted from 1) therefore covers the quantile
-with probability P(l ≤ B < u), exactly for a continuous distribution (David & Nagaraja 2003, "Order
-Statistics", section 7.1). We take the largest l with P(B < l) ≤ α/2 and the smallest u with
-P(B ≥ u) ≤ α/2. Too few values have no such interval: a median needs six for 95 %, where it reaches
-from the least to the greatest (1 − 2·2⁻⁶ = 0.969).
+**Independent values** (`quantile`). Of n independent values, the number below the true p-quantile is
+binomial, B ~ Bin(n, p). The interval from the l-th to the u-th smallest value (counted from 1)
+therefore covers the quantile with probability P(l ≤ B < u), exactly for a continuous distribution
+(David & Nagaraja 2003, "Order Statistics", section 7.1). `scipy.stats.quantile_test` has it. Too few
+values have no such interval: a median needs six for 95 %.
 
-Latencies that follow each other are not quite independent, so that intervals from one round are
-somewhat too narrow; intervals over rounds (`median_interval` of the ratios) do not suffer from it.
+**Values in time** (`block_mean`, `block_quantile`). Latencies that follow each other are not
+independent: what slows one slows its neighbours, so ten thousand of them tell less than they seem
+to. They are cut into k ≤ `BLOCKS` blocks of neighbours, and only how the blocks differ counts: the
+method of batch means (Conway 1963, "Some tactical problems in digital simulation"). With
+x₁…x_k what the blocks say (their means, medians or quantiles, on a logarithmic scale),
+
+    x̄ ± t · s / √(k · (1 − r) / (1 + r)),    t Student's with k − 1 degrees of freedom,
+
+where s is their standard deviation and r ≥ 0 their correlation with the next block: k values that
+are correlated by r tell as much as k·(1 − r)/(1 + r) independent ones. As time goes on the blocks get
+longer, not more, so that r goes to zero whatever the machine does. Three blocks are the fewest.
+
+**Looking again and again** (`look_confidence`). Who measures until the interval is narrow stops too
+often by good luck. The k-th look is therefore made with an error of α/(k·(k + 1)); all looks
+together err by no more than Σ α/(k·(k + 1)) = α (Bonferroni's inequality), whenever one stops.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 CONFIDENCE = 0.95
+BLOCKS = 10  # at most; fewer make Student's t large, more are shorter and less independent
+LEAST_BLOCKS = 3
 
 
 @dataclass(frozen=True)
@@ -29,45 +44,75 @@ class Estimate:
     low: float | None
     high: float | None
 
+    def half_width(self) -> float:
+        """Half the interval on a logarithmic scale, about its relative half width; infinite where there is none."""
+        if self.low is None or self.high is None or not 0 < self.low <= self.high:
+            return math.inf
+        return math.log(self.high / self.low) / 2
+
 
 def quantile(values: Sequence[float] | np.ndarray, p: float, confidence: float = CONFIDENCE) -> Estimate:
-    """The `p`-quantile (0 < p < 1) of `values`, the ⌈n·p⌉-th smallest, with its interval.
+    """The `p`-quantile (0 < p < 1) of independent `values`, the ⌈n·p⌉-th smallest, with its interval.
 
     Raises:
         ValueError: no values, or `p` out of range.
     """
+    from scipy.stats import quantile_test
+
     ordered = np.sort(np.asarray(values, float))
     if ordered.size == 0 or not 0 < p < 1:
         raise ValueError(f"A quantile needs values and 0 < p < 1; there are {ordered.size} values and p = {p}.")
     point = ordered[max(int(np.ceil(ordered.size * p - 1e-9)), 1) - 1]
-    ranks = interval_ranks(ordered.size, p, confidence)
-    if ranks is None:
+    found = quantile_test(ordered, p=p).confidence_interval(confidence)
+    if not (np.isfinite(found.low) and np.isfinite(found.high)):
         return Estimate(float(point), None, None)
-    return Estimate(float(point), float(ordered[ranks[0] - 1]), float(ordered[ranks[1] - 1]))
+    return Estimate(float(point), float(found.low), float(found.high))
 
 
-def median_interval(values: Sequence[float] | np.ndarray, confidence: float = CONFIDENCE) -> Estimate:
-    """The median of `values` (the mean of the middle two), with its interval."""
-    of = quantile(values, 0.5, confidence)
-    return Estimate(float(np.median(np.asarray(values, float))), of.low, of.high)
+def look_confidence(look: int, confidence: float = CONFIDENCE) -> float:
+    """The confidence of the `look`-th look, counted from 1, at data that are looked at until they suffice.
+
+    Raises:
+        ValueError: `look` is not a positive number.
+    """
+    if look < 1:
+        raise ValueError(f"Looks are counted from 1, not {look}.")
+    return 1 - (1 - confidence) / (look * (look + 1))
 
 
-def interval_ranks(n: int, p: float, confidence: float = CONFIDENCE) -> tuple[int, int] | None:
-    """Ranks l and u, counted from 1, of the order statistics that bound the `p`-quantile; None if n is too small."""
-    tail = (1 - confidence) / 2
-    below = np.cumsum(_binomial(n, p))  # below[k] = P(B ≤ k)
-    # P(B < l) = below[l − 1] ≤ tail, and P(B ≥ u) = 1 − below[u − 1] ≤ tail.
-    lower = int(np.searchsorted(below, tail, side="right"))
-    upper = int(np.searchsorted(below, 1 - tail, side="left")) + 1
-    return (lower, upper) if lower >= 1 and upper <= n else None
+def block_mean(values: Sequence[float] | np.ndarray, confidence: float = CONFIDENCE) -> Estimate:
+    """The mean of what successive blocks say, positive numbers, on a logarithmic scale, with its interval.
+
+    Raises:
+        ValueError: no values, or one that is not positive.
+    """
+    logs = _logarithms(values)
+    centre, half = float(logs.mean()), _half_width(logs, confidence)
+    if half is None:
+        return Estimate(math.exp(centre), None, None)
+    return Estimate(math.exp(centre), math.exp(centre - half), math.exp(centre + half))
 
 
-def _binomial(n: int, p: float) -> np.ndarray:
-    """P(B = k) for k = 0…n, through logarithms, so that a million samples are no trouble."""
-    log_factorial = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, n + 1)))])
-    k = np.arange(n + 1)
-    log_choose = log_factorial[n] - log_factorial - log_factorial[::-1]
-    return np.asarray(np.exp(log_choose + k * np.log(p) + (n - k) * np.log1p(-p)))
+def block_quantile(
+    blocks: Sequence[Sequence[float] | np.ndarray], p: float, confidence: float = CONFIDENCE
+) -> Estimate:
+    """The `p`-quantile of all values of `blocks`, with an interval that carries how the blocks differ.
+
+    It is the wider of the two: that of independent values, and that of the blocks' own quantiles.
+
+    Args:
+        blocks: positive numbers by block, in time.
+
+    Raises:
+        ValueError: no blocks, an empty one, or `p` out of range.
+    """
+    if not blocks or not all(len(block) for block in blocks):
+        raise ValueError("A quantile over blocks needs blocks, and values in each.")
+    of = quantile(np.concatenate([np.asarray(block, float) for block in blocks]), p, confidence)
+    half = _half_width(_logarithms([np.quantile(np.asarray(block, float), p) for block in blocks]), confidence)
+    if half is None or of.low is None or of.high is None:
+        return Estimate(of.value, None, None)
+    return Estimate(of.value, min(of.low, of.value * math.exp(-half)), max(of.high, of.value * math.exp(half)))
 
 
 def thin(values: np.ndarray, limit: int) -> np.ndarray:
@@ -75,3 +120,27 @@ def thin(values: np.ndarray, limit: int) -> np.ndarray:
     if values.size <= limit:
         return values
     return values[np.linspace(0, values.size - 1, limit).round().astype(np.int64)]
+
+
+def _half_width(logs: np.ndarray, confidence: float) -> float | None:
+    from scipy.stats import t
+
+    if logs.size < LEAST_BLOCKS:
+        return None
+    effective = logs.size * (1 - (r := _correlation(logs))) / (1 + r)
+    spread = float(logs.std(ddof=1)) / math.sqrt(effective)
+    return float(t.ppf((1 + confidence) / 2, logs.size - 1)) * spread
+
+
+def _correlation(values: np.ndarray) -> float:
+    """Of each value with the next, 0…0.9: a negative one is taken for chance."""
+    rest = values - values.mean()
+    power = float(rest @ rest)
+    return min(max(float(rest[1:] @ rest[:-1]) / power, 0.0), 0.9) if power > 0 else 0.0
+
+
+def _logarithms(values: Sequence[float] | np.ndarray) -> np.ndarray:
+    of = np.asarray(values, float)
+    if of.size == 0 or not (of > 0).all():
+        raise ValueError(f"A mean over blocks needs positive numbers; there are {of.tolist()[:5]}.")
+    return np.asarray(np.log(of))
