@@ -94,7 +94,8 @@ def ask(
             yield Found(found, look if suffices else 0)
             if suffices and plan.asked_enough(asked) and speedup(done, look).half_width() <= settings.precision:
                 return
-            length = max(plan.least_s, counted_s / 2) if found.turns else 2 * length
+            wanted = counted_s / 2 if found.turns else 2 * length
+            length = max(plan.least_s, min(wanted, settings.limit_s - elapsed))
         if not done and elapsed >= settings.limit_s:
             raise NoRunError(
                 f"LoadGen made {number + 1} runs in {elapsed:.0f} s (limit {settings.limit_s:g} s) and none counts: "

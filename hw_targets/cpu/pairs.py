@@ -2,18 +2,19 @@
 
 A pair's ratio is one of neighbours in time. What lies between pairs is taken by blocks of whole
 segments, so that the interval carries what differs from one pair of sessions to the next, and what
-the machine does meanwhile (`hw_targets.statistics`). Within a block the median counts: a pair of which
-one turn met a burst of another process and the other did not says nothing of the models.
+the machine does meanwhile. A pair of which one turn met a burst of another process and the other did
+not says little of the models, and counts little (`hw_targets.statistics.robust_ratio`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from statistics import median
 
 import numpy as np
 
 from hw_targets.cpu.turns import Turn
-from hw_targets.statistics import BLOCKS, Estimate, block_mean, look_confidence
+from hw_targets.statistics import BLOCKS, Estimate, look_confidence, robust_ratio
 
 DENSE, ENTRY = "dense", "entry"
 
@@ -21,7 +22,7 @@ DENSE, ENTRY = "dense", "entry"
 def time_of_sample_ns(turn: Turn) -> float:
     """SingleStream: the median time of a query. Offline: the time of all batches over the number of samples."""
     single = len(turn.times_ns) == turn.samples
-    return float(np.median(turn.times_ns)) if single else sum(turn.times_ns) / turn.samples
+    return float(median(turn.times_ns)) if single else sum(turn.times_ns) / turn.samples
 
 
 def pair_ratios(turns: Sequence[Turn]) -> tuple[np.ndarray, np.ndarray]:
@@ -56,4 +57,4 @@ def speedup(turns: Sequence[Turn], look: int) -> Estimate:
         ValueError: there is no whole pair.
     """
     ratios, segments = pair_ratios(turns)
-    return block_mean([float(np.median(block)) for block in in_blocks(ratios, segments)], look_confidence(look))
+    return robust_ratio(in_blocks(ratios, segments), look_confidence(look))
