@@ -36,8 +36,9 @@ t and r as above. What changes the ratio more slowly than the whole measurement 
 interval.
 
 **Looking again and again** (`look_confidence`). Who measures until the interval is narrow stops too
-often by good luck. The k-th look is therefore made with an error of α/(k·(k + 1)); all looks
-together err by no more than Σ α/(k·(k + 1)) = α (Bonferroni's inequality), whenever one stops.
+often by good luck. The k-th look at whether it is narrow enough is therefore made with an error of
+(α/2)/(k·(k + 1)), and the one look when the time is up with α/2. All together err by no more than
+Σ (α/2)/(k·(k + 1)) + α/2 = α (Bonferroni's inequality), whenever one stops.
 """
 
 from __future__ import annotations
@@ -88,15 +89,21 @@ def quantile(values: Sequence[float] | np.ndarray, p: float, confidence: float =
     return Estimate(float(point), float(found.low), float(found.high))
 
 
-def look_confidence(look: int, confidence: float = CONFIDENCE) -> float:
-    """The confidence of the `look`-th look, counted from 1, at data that are looked at until they suffice.
+def look_confidence(look: int | None, confidence: float = CONFIDENCE) -> float:
+    """The confidence of one look at data that are looked at until they suffice or the time is up.
+
+    Args:
+        look: counted from 1, at whether they suffice; None when the time is up.
 
     Raises:
         ValueError: `look` is not a positive number.
     """
+    half = (1 - confidence) / 2
+    if look is None:
+        return 1 - half
     if look < 1:
         raise ValueError(f"Looks are counted from 1, not {look}.")
-    return 1 - (1 - confidence) / (look * (look + 1))
+    return 1 - half / (look * (look + 1))
 
 
 def block_mean(values: Sequence[float] | np.ndarray, confidence: float = CONFIDENCE) -> Estimate:

@@ -49,10 +49,10 @@ class Plan:
 
 @dataclass(frozen=True)
 class Found:
-    """A run that counts, and which look at the data came after it; 0 where there was too little to look at."""
+    """A run that counts; `enough_at_look` tells at which look at all data until then these were found to suffice."""
 
     run: Run
-    look: int
+    enough_at_look: int | None
 
 
 class NoRunError(Exception):
@@ -89,10 +89,12 @@ def ask(
         else:
             attempt, pace_s, counted_s, done = 0, seen_s, counted_s + found.seconds, done + found.turns
             asked = {name: asked[name] + found.asked[name] for name in asked}
-            suffices = len({turn.segment for turn in done}) >= settings.segments
-            look += suffices
-            yield Found(found, look if suffices else 0)
-            if suffices and plan.asked_enough(asked) and speedup(done, look).half_width() <= settings.precision:
+            enough = None
+            if len({turn.segment for turn in done}) >= settings.segments and plan.asked_enough(asked):
+                look += 1
+                enough = look if speedup(done, look).half_width() <= settings.precision else None
+            yield Found(found, enough)
+            if enough:
                 return
             wanted = counted_s / 2 if found.turns else 2 * length
             length = max(plan.least_s, min(wanted, settings.limit_s - elapsed))

@@ -38,14 +38,14 @@ class Asked:
 
     Attributes:
         turns: of all runs that LoadGen called VALID, in time.
-        look: which look at the data this is.
+        look: at which look the data were found to suffice, or None where the time was up.
         absent: why there is nothing, or None.
         other_load: share of all cores that other processes kept busy meanwhile, or None if unknown.
         runs: what LoadGen says of each run, and what was asked.
     """
 
     turns: list[Turn]
-    look: int
+    look: int | None
     absent: str | None
     other_load: float | None
     runs: list[dict[str, Any]]
@@ -157,7 +157,7 @@ def _asked(outcome: Outcome, scenario: Scenario) -> Asked:
     reasons = [each["absent"] for each in of if "absent" in each]
     return Asked(
         turns,
-        max([each["look"] for each in of if "look" in each], default=0) or 1,
+        next((each["enough_at_look"] for each in of if each.get("enough_at_look")), None),
         None if turns else next(iter(reasons), outcome.unfinished),
         of[-1]["other_load"] if of else None,
         [{name: run[name] for name in ("loadgen", "p50_ns", "asked", "queries", "seconds")} for run in runs],

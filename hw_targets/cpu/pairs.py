@@ -50,8 +50,8 @@ def in_blocks(values: Sequence[np.ndarray] | np.ndarray, segments: np.ndarray) -
     return found
 
 
-def speedup(turns: Sequence[Turn], look: int) -> Estimate:
-    """The ratio over all `turns`, with its interval at the `look`-th look at them.
+def speedup(turns: Sequence[Turn], look: int | None) -> Estimate:
+    """The ratio over all `turns`, with its interval at the `look`-th look at them, or the last if None.
 
     Raises:
         ValueError: there is no whole pair.

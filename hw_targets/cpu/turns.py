@@ -63,7 +63,7 @@ class Turns:
         pace: time of one query (or batch) of a session that was just made, in s.
         turn_s: least time of a turn. It is longer where the slowest model needs longer for
             `queries_in_turn` queries, so that all models are asked for about the same time.
-        segment_s: least time of a segment, beside that of making its sessions, which it is no shorter than.
+        segment_s: least time of a segment, which lasts no less than twice as long as making its sessions took.
     """
 
     def __init__(
@@ -149,7 +149,7 @@ class Turns:
             self._runners[model] = self._make(model)
             self.pace_s[model] = min(self.pace_s[model], self._pace(self._runners[model]))
         now = time.perf_counter()
-        self._segment, self._segment_end = self._segment + 1, now + max(self._segment_s, now - begin)
+        self._segment, self._segment_end = self._segment + 1, now + max(self._segment_s, 2 * (now - begin))
 
     def _drawn(self) -> list[str]:
         return [self.models[i] for i in self._generator.permutation(len(self.models))]
