@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,23 @@ from hw_targets.target import TargetError
 LOG_TAIL = 3_000  # characters of the log that go into an error
 
 
-def run_job(job: Mapping[str, Any], timeout_s: float) -> dict[str, Any]:
-    """Do `job` in a fresh process and return its result.
+@dataclass(frozen=True)
+class Outcome:
+    """What a process found, and why that is not all, or None where it is."""
+
+    found: list[dict[str, Any]]
+    unfinished: str | None
+
+    def value(self, name: str) -> Any:
+        """The first value that was found under `name`, or None."""
+        return next((each[name] for each in self.found if name in each), None)
+
+
+def run_job(job: Mapping[str, Any], timeout_s: float) -> Outcome:
+    """Do `job` in a fresh process and return what it found within `timeout_s`, after which it is ended.
 
     Raises:
-        TargetError: it failed or took longer than `timeout_s`; with the end of its log.
+        TargetError: it failed; with the end of its log.
     """
     with tempfile.TemporaryDirectory(prefix="openprune-measure-") as folder:
         path, log = Path(folder) / "job.json", Path(folder) / "log.txt"
@@ -44,14 +57,18 @@ def run_job(job: Mapping[str, Any], timeout_s: float) -> dict[str, Any]:
                     process.wait()
                 assert process.stdin is not None
                 process.stdin.close()
-        tail = log.read_text(encoding="utf-8", errors="replace")[-LOG_TAIL:]
-        if code is None:
-            raise TargetError(f"The measuring process did not end within {timeout_s:g} s. The end of its log:\n{tail}")
-        if code != 0:
+        if code:
+            tail = log.read_text(encoding="utf-8", errors="replace")[-LOG_TAIL:]
             how = f"was killed by signal {-code}" if code < 0 else f"ended with status {code}"
             raise TargetError(f"The measuring process {how}. The end of its log:\n{tail}")
-        result: dict[str, Any] = json.loads(path.with_name("result.json").read_text(encoding="utf-8"))
-        return result
+        unfinished = f"the measuring process did not end within {timeout_s:g} s" if code is None else None
+        return Outcome(_whole_lines(path.with_name("found.jsonl")), unfinished)
+
+
+def _whole_lines(path: Path) -> list[dict[str, Any]]:
+    """What was written; the line that was being written when the process was ended is left out."""
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
 
 
 def _environment() -> dict[str, str]:

@@ -1,8 +1,8 @@
 """The process that measures: fresh, alone with the two models, and gone afterwards.
 
-`python -m hw_targets.cpu.measuring_process JOB` reads a JSON job and writes `result.json` beside
-it. It ends itself when its standard input closes, that is, when the process that wanted the result
-is gone.
+`python -m hw_targets.cpu.measuring_process JOB` reads a JSON job and writes what it finds beside it,
+a line of JSON each as soon as it is known, so that nothing is lost when its time is up. It ends itself
+when its standard input closes, that is, when the process that wanted the result is gone.
 """
 
 from __future__ import annotations
@@ -11,13 +11,21 @@ import json
 import os
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import numpy as np
+
+    from hw_targets.cpu.asking import Plan
+    from hw_targets.cpu.loadgen import Run
     from hw_targets.cpu.runner import Runner
     from hw_targets.cpu.settings import Settings
+    from hw_targets.cpu.turns import Turns
+
+SAMPLE_S = 3e-6  # that asking alone takes
 
 
 def main() -> None:
@@ -25,45 +33,43 @@ def main() -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     job_path = Path(sys.argv[1])
     job = json.loads(job_path.read_text(encoding="utf-8"))
-    result = {"measure": measure, "memory": memory}[job["mode"]](job)
-    job_path.with_name("result.json").write_text(json.dumps(result), encoding="utf-8")
+    with job_path.with_name("found.jsonl").open("w", encoding="utf-8") as file:
+        for found in {"measure": measure, "memory": memory}[job["mode"]](job):
+            file.write(json.dumps(found) + "\n")
+            file.flush()
 
 
-def measure(job: Mapping[str, Any]) -> dict[str, Any]:
-    """All rounds of both scenarios, the dense model and the entry in turns (dense first in every other round)."""
+def measure(job: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Both scenarios, the dense model and the entry in turns, then energy; what is found, as it is found."""
     import numpy as np
 
+    from hw_targets.cpu.asking import NoRunError, ask
     from hw_targets.cpu.load import OtherLoad
-    from hw_targets.cpu.runner import Runner
+    from hw_targets.cpu.runner import Runner, share_threads
     from hw_targets.cpu.settings import CpuOptions, Settings
 
     settings, options = Settings(**job["settings"]), CpuOptions(**job["options"])
     samples = np.load(job["samples"], allow_pickle=False)
-    load_before = os.getloadavg()
-    runners = {
-        name: Runner(Path(job[name]), samples, options, batch=settings.offline_batch) for name in ("dense", "entry")
-    }
-    pace = {name: runner.warm_up(settings.warmup_s) for name, runner in runners.items()}
-    load = OtherLoad()
-    rounds = []
-    for number in range(settings.rounds):
-        order = ("dense", "entry") if number % 2 == 0 else ("entry", "dense")
-        for name in order:
-            rounds.append(_single_stream(runners[name], name, number, settings, pace[name][0], job))
-        for name in order:
-            rounds.append(_offline(runners[name], name, number, settings, pace[name][1], job))
-    others = load.fraction()
-    energy, reason = _energy(runners["entry"], settings.energy_s)
-    return {
-        "rounds": rounds,
-        "other_load": others,
-        "load_average_before": load_before,
-        "energy_pj": energy,
-        "energy_absent": reason,
-    }
+    yield {"load_average_before": os.getloadavg()}
+    share_threads(options)
+
+    def make(name: str) -> Runner:
+        return Runner(Path(job[name]), samples, options, batch=settings.offline_batch, shared_threads=True)
+
+    for scenario in (_single_stream, _offline):
+        plan, turns, pace_s, run = scenario(make, samples, settings)
+        load = OtherLoad()
+        try:
+            for found in ask(plan, turns, run, pace_s, Path(job["logs"])):
+                yield {"scenario": plan.scenario, **asdict(found), "other_load": load.fraction()}
+        except NoRunError as error:
+            yield {"scenario": plan.scenario, "absent": str(error), "other_load": load.fraction()}
+        del turns, run
+    energy, reason = _energy(make("entry"), settings.energy_s)
+    yield {"energy_pj": energy, "energy_absent": reason}
 
 
-def memory(job: Mapping[str, Any]) -> dict[str, Any]:
+def memory(job: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """Peak resident bytes of this process after running `job["entry"]`, or after the imports alone."""
     import numpy as np
 
@@ -76,54 +82,68 @@ def memory(job: Mapping[str, Any]) -> dict[str, Any]:
         runner = Runner(Path(job["entry"]), samples, CpuOptions(**job["options"]), batch=1)
         for _ in range(3):
             runner.one(0)
-    return {"peak_bytes": peak_resident_bytes()}
+    yield {"peak_bytes": peak_resident_bytes()}
 
 
-def _single_stream(
-    runner: Runner, name: str, number: int, settings: Settings, expected_s: float, job: Mapping[str, Any]
-) -> dict[str, Any]:
+Asking = tuple["Plan", "Turns", float, Callable[[float, float, Path], "Run"]]
+
+
+def _single_stream(make: Callable[[str], Runner], samples: np.ndarray, settings: Settings) -> Asking:
+    """The scenario's plan, its turns, the time of a query for its first run, and what makes a run."""
+    from hw_targets.cpu.asking import Plan
     from hw_targets.cpu.loadgen import run_single_stream
 
-    answer = run_single_stream(
-        runner,
-        least_ms=settings.single_stream_ms,
-        least_queries=settings.single_stream_queries,
-        expected_s=expected_s / 2,  # LoadGen runs out of queries if inference gets faster than expected
-        logs=Path(job["logs"]) / f"{number}_{name}_single_stream",
+    queries = settings.single_stream_queries
+    plan = Plan("SingleStream", settings.single_stream_ms / 1e3, 1.0, settings)  # LoadGen lays out twice as many
+    turns = _turns(make, settings, lambda runner: min(runner.time_one(), runner.time_one()), queries_in_turn=2)
+
+    def run(seconds: float, expected_s: float, logs: Path) -> Run:
+        return run_single_stream(
+            turns, len(samples), least_s=seconds, least_queries=queries, expected_s=expected_s, logs=logs
+        )
+
+    return plan, turns, min(turns.pace_s.values()) + SAMPLE_S, run
+
+
+def _offline(make: Callable[[str], Runner], samples: np.ndarray, settings: Settings) -> Asking:
+    """As `_single_stream`."""
+    from hw_targets.cpu.asking import Plan
+    from hw_targets.cpu.loadgen import run_offline
+
+    batch, least = settings.offline_batch, settings.offline_samples
+    plan = Plan("Offline", settings.offline_ms / 1e3, 1.2, settings)
+    turns = _turns(make, settings, lambda runner: runner.time_many(), queries_in_turn=1)
+
+    def run(seconds: float, expected_s: float, logs: Path) -> Run:
+        return run_offline(
+            turns,
+            len(samples),
+            batch=batch,
+            least_s=seconds,
+            least_samples=least,
+            expected_per_s=1 / expected_s,
+            logs=logs,
+        )
+
+    return plan, turns, max(turns.pace_s.values()) / batch + SAMPLE_S, run
+
+
+def _turns(
+    make: Callable[[str], Runner], settings: Settings, pace: Callable[[Runner], float], queries_in_turn: int
+) -> Turns:
+    from hw_targets.cpu.pairs import DENSE, ENTRY
+    from hw_targets.cpu.turns import Turns
+
+    turns = Turns(
+        (DENSE, ENTRY),
+        make,
+        pace,
+        turn_s=settings.turn_ms / 1e3,
+        segment_s=settings.segment_ms / 1e3,
+        queries_in_turn=queries_in_turn,
     )
-    return {
-        "round": number,
-        "model": name,
-        "scenario": "SingleStream",
-        "latencies_ns": answer.latencies_ns.tolist(),
-        "loadgen_p50_ns": answer.loadgen_p50_ns,
-        "loadgen_p90_ns": answer.loadgen_p90_ns,
-    }
-
-
-def _offline(
-    runner: Runner, name: str, number: int, settings: Settings, expected_s: float, job: Mapping[str, Any]
-) -> dict[str, Any]:
-    """One Offline run; where it came out too short, once more at twice the pace it reached."""
-    from hw_targets.cpu.loadgen import InvalidRunError, run_offline
-
-    pace, logs = 1.3 / expected_s, Path(job["logs"]) / f"{number}_{name}_offline"
-    for attempt in ("", "_again"):
-        try:
-            answer = run_offline(
-                runner,
-                least_ms=settings.offline_ms,
-                least_samples=settings.offline_samples,
-                expected_per_s=pace,
-                logs=logs.with_name(logs.name + attempt),
-            )
-            break
-        except InvalidRunError:
-            if attempt:
-                raise
-            pace *= 2
-    found = {"samples_per_s": answer.samples_per_s, "repeated": bool(attempt)}
-    return {"round": number, "model": name, "scenario": "Offline", **found}
+    turns.start()  # so that the models' pace is known
+    return turns
 
 
 def _energy(runner: Runner, seconds: float) -> tuple[float | None, str | None]:

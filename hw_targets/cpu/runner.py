@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,11 +20,20 @@ class Runner:
     and outputs are written into one bound buffer, so that nothing is copied or allocated.
     """
 
-    def __init__(self, model: bytes | Path, samples: np.ndarray, options: CpuOptions, batch: int = 32) -> None:
+    def __init__(
+        self,
+        model: bytes | Path,
+        samples: np.ndarray,
+        options: CpuOptions,
+        batch: int = 32,
+        *,
+        shared_threads: bool = False,
+    ) -> None:
+        """Make the session; with `shared_threads` it runs on those of `share_threads`."""
         source = str(model) if isinstance(model, Path) else model
-        self.session = onnxruntime.InferenceSession(
-            source, session_options(options), providers=["CPUExecutionProvider"]
-        )
+        settings = session_options(options)
+        settings.use_per_session_threads = not shared_threads
+        self.session = onnxruntime.InferenceSession(source, settings, providers=["CPUExecutionProvider"])
         self.input = self.session.get_inputs()[0].name
         self.samples = np.ascontiguousarray(samples)
         self.batch = batch
@@ -41,11 +50,25 @@ class Runner:
         np.take(self.samples, indexes, axis=0, out=taken)
         self.session.run(None, {self.input: taken})
 
-    def warm_up(self, seconds: float) -> tuple[float, float]:
-        """Run for about `seconds`; returns the shortest time of one inference, and of one in a batch, in s."""
-        single = _least_time(lambda i: self.one(i % len(self.samples)), seconds / 2)
+    def warm_up(self, seconds: float) -> float:
+        """Infer single samples for about `seconds`; returns the shortest time of one, in s."""
+        least, end = self.time_one(), time.perf_counter() + seconds
+        while time.perf_counter() < end:
+            least = min(least, self.time_one())
+        return least
+
+    def time_one(self) -> float:
+        """Time to infer one sample, in s."""
+        start = time.perf_counter()
+        self.one(0)
+        return time.perf_counter() - start
+
+    def time_many(self) -> float:
+        """Time to infer one batch, in s."""
         indexes = [i % len(self.samples) for i in range(self.batch)]
-        return single, _least_time(lambda _: self.many(indexes), seconds / 2) / self.batch
+        start = time.perf_counter()
+        self.many(indexes)
+        return time.perf_counter() - start
 
     def _bind(self) -> list[onnxruntime.IOBinding]:
         outputs = self.session.run(None, {self.input: self.samples[:1]})
@@ -75,6 +98,15 @@ def session_options(options: CpuOptions) -> onnxruntime.SessionOptions:
     return of
 
 
+def share_threads(options: CpuOptions) -> None:
+    """Let the sessions of this process that ask for it share one pool of threads; before the first is made.
+
+    A session's own threads go on spinning for tens of milliseconds after it has answered, to be quick
+    if it is asked again: beside another session that answers meanwhile, they take its cores.
+    """
+    onnxruntime.set_global_thread_pool_sizes(options.intra_threads, options.inter_threads)
+
+
 def median_latency_ns(
     model: onnx.ModelProto, samples: np.ndarray, options: CpuOptions | None = None, seconds: float = 0.3
 ) -> float:
@@ -92,14 +124,3 @@ def median_latency_ns(
         runner.one(len(times) % len(samples))
         times.append(time.perf_counter_ns() - start)
     return float(np.median(times))
-
-
-def _least_time(run: Callable[[int], None], seconds: float) -> float:
-    least, count = float("inf"), 0
-    end = time.perf_counter() + seconds
-    while count < 3 or time.perf_counter() < end:
-        start = time.perf_counter()
-        run(count)
-        least = min(least, time.perf_counter() - start)
-        count += 1
-    return least

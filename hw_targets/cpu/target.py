@@ -12,7 +12,7 @@ import numpy as np
 import onnx
 
 from hw_targets.counts import Counts, count, layer_rows
-from hw_targets.cpu.child import run_job
+from hw_targets.cpu.child import Outcome, run_job
 from hw_targets.cpu.findings import timed
 from hw_targets.cpu.processor import processor_name
 from hw_targets.cpu.settings import SETTINGS, CpuOptions
@@ -59,28 +59,25 @@ class CpuTarget:
         with tempfile.TemporaryDirectory(prefix="openprune-models-") as folder:
             job = self._job(model, dense, samples, Path(folder), workdir)
             result = run_job({**job, "mode": "measure", "settings": asdict(settings)}, settings.timeout_s)
-            with_model = run_job({**job, "mode": "memory"}, settings.timeout_s)["peak_bytes"]
-            empty = run_job({**job, "mode": "memory", "entry": None}, settings.timeout_s)["peak_bytes"]
-        times = timed(result, self.availability_detail())
+            memory = _memory(job, settings.timeout_s)
+        times = timed(result, self.availability_detail(), settings.precision)
         try:
             counts = count(model, dense, samples[:1])
         except GraphError as error:
             raise TargetError(f"The model runs, but its layers cannot be counted: {error}") from error
-        memory = Quantity(
-            float(max(with_model - empty, 0)),
-            "bytes",
-            "measured",
-            "peak resident memory of a process that runs the model, less that of an empty one",
-        )
         energy = _energy(result, counts)
         return Measurement(
             quantities={
                 **times.quantities,
-                "peak_memory_bytes": memory,
+                **({"peak_memory_bytes": memory} if isinstance(memory, Quantity) else {}),
                 **counts.quantities,
                 "energy_per_inference_pj": energy,
             },
-            absent=counts.absent,
+            absent={
+                **times.absent,
+                **counts.absent,
+                **({"peak_memory_bytes": memory} if isinstance(memory, str) else {}),
+            },
             samples=times.samples,
             artifacts=tuple(
                 sorted(str(p.relative_to(workdir)) for p in (workdir / "loadgen").rglob("*") if p.is_file())
@@ -122,10 +119,21 @@ class CpuTarget:
         }
 
 
-def _energy(result: Mapping[str, Any], counts: Counts) -> Quantity:
+def _memory(job: Mapping[str, Any], timeout_s: float) -> Quantity | str:
+    """What the model takes, or why that is not known."""
+    found = [run_job({**job, "mode": "memory", **of}, timeout_s) for of in ({}, {"entry": None})]
+    with_model, empty = (of.value("peak_bytes") for of in found)
+    if with_model is None or empty is None:
+        return next(of.unfinished for of in found if of.unfinished) or "nothing was found"
+    source = "peak resident memory of a process that runs the model, less that of an empty one"
+    return Quantity(float(max(with_model - empty, 0)), "bytes", "measured", source)
+
+
+def _energy(outcome: Outcome, counts: Counts) -> Quantity:
     """Of one inference: measured if the machine has counters, else modelled."""
-    if result["energy_pj"] is not None:
+    if (measured := outcome.value("energy_pj")) is not None:
         source = "zeus, energy counters of the processor packages, idle cores included"
-        return Quantity(result["energy_pj"], "pJ", "measured", source)
+        return Quantity(measured, "pJ", "measured", source)
     stored = int(counts.quantities["weights_bytes"].value)
-    return modelled_energy(counts.traces, stored, technology(), result["energy_absent"])
+    reason = outcome.value("energy_absent") or outcome.unfinished or "nothing was found"
+    return modelled_energy(counts.traces, stored, technology(), reason)
