@@ -12,6 +12,7 @@ import numpy as np
 
 from harness.entries import REPOSITORY, hash_sources
 from harness.environment import library_versions, machine_fingerprint
+from harness.methodology import METHODOLOGY
 from harness.names import UsageError
 from harness.quality import judge
 from harness.records import Quality
@@ -84,7 +85,7 @@ def measure_stage(
     """Admit, judge and measure once for each key, and return the stage's result.
 
     Returns:
-        `key`, `environment`, and either `rule`, `message`, `detail` (the entry broke a rule) or
+        `key`, `environment`, `methodology`, and either `rule`, `message`, `detail` (the entry broke a rule) or
         `quality` and `measurement`, as plain values.
 
     Raises:
@@ -98,7 +99,8 @@ def measure_stage(
         available = target.availability()
         if isinstance(available, Unavailable):
             raise HarnessError(f"target {target.name} is not available here: {available.reason}")
-        outcome: dict[str, Any] = {"environment": {**describe_environment(), "device": available.detail}}
+        environment = {**describe_environment(), "device": available.detail}
+        outcome: dict[str, Any] = {"environment": environment, "methodology": METHODOLOGY}
         try:
             quality, measurement = _judge_and_measure(task, subject, target, effort, scratch, store, say)
         except RuleBroken as broken:
