@@ -100,8 +100,10 @@ def compare(a: Sequence[Record], b: Sequence[Record]) -> Comparison:
         targets = [", ".join(sorted({r.target for r in side})) for side in (a, b)]
         raise UsageError(f"They share no target: {targets[0]} and {targets[1]}. Run both on the same one.")
     pairs = tuple(_pair(choose(left[key]), choose(right[key])) for key in shared)
-    if not any(pair.ratios or pair.accuracy for pair in pairs):
-        raise UsageError(_nothing(pairs))
+    records = [record for pair in pairs for record in (*pair.a.records, *pair.b.records)]
+    if not any(pair.ratios or pair.accuracy for pair in pairs) and all(record.quantities for record in records):
+        reasons = dict.fromkeys(reason for pair in pairs for reason in pair.refused.values())
+        raise UsageError("Nothing that both have may be compared. " + " ".join(reasons))
     return Comparison(_label(a), _label(b), pairs)
 
 
@@ -163,20 +165,6 @@ def _why_absent(record: Record, name: str) -> str:
     if record.failure and not record.quantities:
         return f"its record is {record.verdict}, {record.failure.rule}"
     return record.absent.get(name, "no reason recorded").rstrip(".")
-
-
-def _nothing(pairs: Sequence[Pair]) -> str:
-    """Why there is nothing to show, and what the records that failed say of themselves."""
-    reasons = dict.fromkeys(reason for pair in pairs for reason in pair.refused.values())
-    failed = {
-        f"{record.submission} ({record.id[:SHORT_ID]}) is {record.verdict}: {record.failure.message}": None
-        for pair in pairs
-        for record in (*pair.a.records, *pair.b.records)
-        if record.failure and not record.quantities
-    }
-    older = any(pair.a.left_out or pair.b.left_out for pair in pairs)
-    advice = ["Name an older record by its id."] if older else []
-    return " ".join(["Nothing that both have may be compared.", *reasons, *failed, *advice])
 
 
 def _tasks(keys: set[tuple[str, int]]) -> str:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING
 
 from harness import formatting
 from harness.compare import Comparison, Pair
-from harness.labels import changed_settings, commit_of, date_of, in_words, place_of, seed_of
+from harness.labels import changed_settings, commit_of, date_of, in_words, name_of, place_of, seed_of
 from harness.records import Record
 from harness.remarks import remarks
 from harness.selection import Choice
@@ -85,8 +85,9 @@ def _notes(pair: Pair, ids: Mapping[str, str]) -> list[str]:
     by_reason: dict[str, list[str]] = {}
     for name, reason in pair.refused.items():
         by_reason.setdefault(reason, []).append(formatting.title(name))
-    notes += [f"Not compared on {place}: {'; '.join(names)}. {reason}" for reason, names in by_reason.items()]
+    notes += [f"Not compared on {place}: {_several(names)}. {reason}" for reason, names in by_reason.items()]
     records = (*pair.a.records, *pair.b.records)
+    notes += [f"{name_of(r, ids)}: {r.verdict}, {r.failure.rule}: {r.failure.message}" for r in records if r.failure]
     notes += remarks(records, ids)
     if len({record.effort for record in records}) > 1:
         notes.append(f"Measured with different efforts on {place}.")
@@ -122,11 +123,14 @@ def _left_out(choice: Choice, ids: Mapping[str, str]) -> str:
     by_reason = sorted(choice.left_out, key=lambda item: item[1])
     for reason, group in groupby(by_reason, key=lambda item: item[1]):
         records = sorted((record for record, _ in group), key=lambda record: record.created, reverse=True)
-        named = ", ".join(_brief(record, ids, seed=True) for record in records[:NAMED])
-        more = f" and {len(records) - NAMED} more" if len(records) > NAMED else ""
-        parts.append(f"{reason}: {named}{more}")
+        parts.append(f"{reason}: {_several([_brief(record, ids, seed=True) for record in records])}")
     newest = choice.records[0]
     return f"Left out of {newest.submission} on {newest.task}, {newest.target}: " + "; ".join(parts)
+
+
+def _several(names: Sequence[str]) -> str:
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return ", ".join(names[:NAMED]) + more
 
 
 def _brief(record: Record, ids: Mapping[str, str], seed: bool = False) -> str:

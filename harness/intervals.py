@@ -1,8 +1,9 @@
 """95 % intervals over several records, and of ratios and differences between two sides.
 
 Several records of one thing (seeds, repeats) differ by more than each of them tells of itself. The
-interval of their middle is Student's, from how they differ, and never narrower than their own intervals
-together allow. Two records have one degree of freedom, hence a wide interval: they tell little of a third.
+interval of their median is Student's, from how they differ, and never narrower than their own intervals
+together allow. A median of more than two varies at most √(π/2) times as much as a mean (normal values,
+Laplace 1812). Two records have one degree of freedom, hence a wide interval: they tell little of a third.
 
 Two sides are combined by squaring and adding their spreads (Newcombe 1998, "Interval estimation for
 the difference between independent proportions", method 10), for ratios on a logarithmic scale.
@@ -15,6 +16,7 @@ from collections.abc import Sequence
 from statistics import median, stdev
 
 CONFIDENCE = 0.95
+MEDIAN_TO_MEAN = math.sqrt(math.pi / 2)
 Estimate = tuple[float, float | None, float | None]
 Known = tuple[float, float, float]
 
@@ -34,6 +36,7 @@ def middle(estimates: Sequence[Estimate]) -> Estimate:
     n = len(estimates)
     value = float(median(each[0] for each in estimates))
     spread = _student(n - 1) * stdev(each[0] for each in estimates) / math.sqrt(n)
+    spread *= MEDIAN_TO_MEAN if n > 2 else 1
     down, up = (
         max(spread, math.sqrt(sum(abs(each[end] - each[0]) ** 2 for each in _known(estimates))) / n) for end in (1, 2)
     )

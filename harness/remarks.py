@@ -13,8 +13,8 @@ NAMED = 4
 
 def remarks(records: Sequence[Record], ids: Mapping[str, str] | None = None) -> list[str]:
     """Of times that were measured by an older methodology, of noise, of layers in floats, of changed tasks."""
-    found = [f"{name_of(record, ids)}: noisy, {record.noisy}" for record in records if record.noisy]
-    return [*standing_remarks(records, ids), *found]
+    noisy = [f"{name_of(record, ids)}: noisy, {record.noisy}" for record in records if record.noisy]
+    return [*standing_remarks(records, ids), *noisy]
 
 
 def standing_remarks(records: Sequence[Record], ids: Mapping[str, str] | None = None) -> list[str]:

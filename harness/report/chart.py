@@ -7,7 +7,7 @@ grey throughout. Text that came from outside is escaped, since plotly reads tags
 from __future__ import annotations
 
 import html
-from collections import Counter
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -64,16 +64,18 @@ def entries_of(records: Sequence[Record], ids: Mapping[str, str] | None = None) 
 def _labels(records: Sequence[Record], ids: Mapping[str, str]) -> list[str]:
     """Escaped names, unlike one another on one task and target: with seed, settings and id as far as needed."""
     settings = differing_settings(records)
-    seeds = len({(record.seed, record.repeat) for record in records}) > 1
-    labels = [plain(record.submission) + (f", {seed_of(record)}" if seeds else "") for record in records]
-    more: tuple[Callable[[Record], str], ...] = (
+    tells: tuple[Callable[[Record], str], ...] = (
+        seed_of,
         lambda record: in_words(settings[record.id]),
         lambda record: ids[record.id],
     )
-    for tell in more:
-        used = Counter((place_of(record), label) for record, label in zip(records, labels, strict=True))
+    labels = [plain(record.submission) for record in records]
+    for tell in tells:
+        told: dict[tuple[str, str], set[str]] = {}
+        for record, label in zip(records, labels, strict=True):
+            told.setdefault((place_of(record), label), set()).add(tell(record))
         labels = [
-            f"{label}, {plain(tell(record))}" if used[place_of(record), label] > 1 and tell(record) else label
+            f"{label}, {plain(tell(record))}" if len(told[place_of(record), label]) > 1 and tell(record) else label
             for record, label in zip(records, labels, strict=True)
         ]
     return labels
@@ -100,14 +102,15 @@ def style(figure: go.Figure, x_title: str | None, y_title: str | None = None) ->
         figure.update_yaxes(title_text=y_title, title_standoff=14)
 
 
-def log_ticks(figure: go.Figure, low: float, high: float) -> None:
-    """A logarithmic axis with round ticks, more of them in a short range: plotly leaves a short one bare."""
-    import math
+def scale_of_factors(figure: go.Figure, low: float, high: float) -> None:
+    """Make the horizontal axis logarithmic, with round ticks: plotly leaves a short one bare.
 
-    figure.update_xaxes(type="log")
-    if low <= 0:
+    A range below a factor of two stays linear.
+    """
+    if not 0 < 2 * low <= high:
         return
     steps = (1, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8) if high < 10 * low else (1, 2, 5) if high < 1000 * low else (1,)
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     ticks = [step * 10.0**decade for decade in decades for step in steps]
-    figure.update_xaxes(tickvals=ticks, ticktext=[f"{tick:,g}" for tick in ticks])
+    figure.update_xaxes(type="log", tickvals=ticks, ticktext=[f"{tick:,g}" for tick in ticks])
+    figure.update_xaxes(range=[math.log10(low) - 0.02, math.log10(high) + 0.02])

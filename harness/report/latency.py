@@ -14,10 +14,11 @@ import numpy as np
 
 from harness import formatting
 from harness.comparable import earlier
-from harness.report.chart import GREY, Chart, Entry, log_ticks, style
+from harness.report.chart import GREY, Chart, Entry, scale_of_factors, style
 from harness.report.grouping import Group, groups_of, left_out
 
 CURVE_POINTS = 400
+SHOWN = 0.995  # the few slowest queries would take most of the axis
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ def _latency_chart(group: Group, entries: Sequence[Entry]) -> Chart:
         figure.add_scatter(
             x=np.quantile(curve.samples, shares),
             y=100 * shares,
-            name="dense" if dense else curve.name,
+            name="dense reference" if dense else curve.name,
             legendgroup="dense" if dense else curve.name,
             showlegend=not dense or index == 0,
             mode="lines",
@@ -65,11 +66,10 @@ def _latency_chart(group: Group, entries: Sequence[Entry]) -> Chart:
         figure.add_hline(y=share, line={"color": GREY, "width": 1, "dash": "dot"}, opacity=0.6)
     simulated = group.simulated("latency_p50_ns")
     title = "latency ÷ median of the dense network beside it" if relative else f"latency, {unit}"
-    style(figure, f"{title} (logarithmic)", f"{'samples' if simulated else 'queries'} answered, %")
+    style(figure, title, f"{'samples' if simulated else 'queries'} answered, %")
     figure.update_layout(height=430, yaxis={"range": [0, 101], "tickvals": [0, 25, 50, 75, 90, 99]})
-    positive = np.concatenate([curve.samples for curve in curves])
-    positive = positive[positive > 0]
-    log_ticks(figure, float(positive.min(initial=np.inf)), float(positive.max(initial=0)))
+    ends = np.array([np.quantile(curve.samples, (0, SHOWN)) for curve in curves])
+    scale_of_factors(figure, float(ends[:, 0].min()), float(ends[:, 1].max()))
     note = (
         "Each curve shows the share that was answered within a time; further left is faster. "
         "Dotted lines mark the median, the 90th and the 99th percentile. "

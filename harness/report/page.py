@@ -129,7 +129,7 @@ def safe_json(text: str) -> str:
 
 
 def _plots(records: Sequence[Record], ids: Mapping[str, str]) -> list[Plot]:
-    entries = entries_of(records, ids)
+    entries = entries_of([record for record in records if record.quality or record.quantities], ids)
     layered = {f"{entry.record.submission} {entry.record.layers}": entry for entry in reversed(entries)}
     shown = list(reversed(layered.values()))[:LAYER_CHARTS]
     charts = [

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from harness import formatting
 from harness.comparable import bounds, earlier
 from harness.records import Quality
-from harness.report.chart import GREY, Chart, Entry, log_ticks, plain, style
+from harness.report.chart import GREY, Chart, Entry, plain, scale_of_factors, style
 from harness.report.grouping import Group, groups_of, left_out
 
 if TYPE_CHECKING:
@@ -49,9 +49,10 @@ def _accuracy_chart(task: str, judged: Sequence[tuple[Entry, Quality]]) -> Chart
             showlegend=False,
         )
     for kind, dash, side in (("target", "dash", "top left"), ("dense", "dot", "top right")):
-        for value in sorted({q.quality_target if kind == "target" else q.reference for _, q in judged}):
+        values = sorted({q.quality_target if kind == "target" else q.reference for _, q in judged})
+        for value in values:
             line = {"dash": dash, "color": GREY, "width": 1.5}
-            note = f"{kind} {100 * value:.2f} %"
+            note = f"{kind} {' and '.join(f'{100 * each:.2f}' for each in values)} %" if value == values[-1] else ""
             figure.add_vline(x=100 * value, line=line, annotation_text=note, annotation_position=side)
     style(figure, _metric(judged[0][1]))
     ticks = {"tickvals": list(range(len(names))), "ticktext": names}
@@ -98,7 +99,7 @@ def _tradeoff_chart(group: Group, placed: Sequence[Entry]) -> Chart:
         x=[1.0],
         y=[100 * median(q.reference for _, q in judged)],
         mode="markers",
-        name="dense",
+        name="dense reference",
         marker={"color": GREY, "size": 12, "symbol": "diamond"},
         hovertemplate="dense<br>1×, %{y:.2f} %<extra></extra>",
     )
@@ -113,7 +114,7 @@ def _tradeoff_chart(group: Group, placed: Sequence[Entry]) -> Chart:
     )
     speeds = [1.0, *(_speedup(entry) for entry in placed)]
     if min(speeds) > 0 and max(speeds) / min(speeds) > LOGARITHMIC_FROM:
-        log_ticks(figure, min(speeds), max(speeds))
+        scale_of_factors(figure, min(speeds), max(speeds))
     figure.update_layout(height=430)
     note = (
         "Up and to the right is better. Bars are 95 % intervals: where they overlap, the order is open. "
