@@ -28,7 +28,7 @@ def comparison_table(comparison: Comparison) -> Table:
     pairs = comparison.pairs
     several = len(pairs) > 1
     place = "" if several else f"{place_of(pairs[0].a.records[0])}: "
-    title = f"{place}{comparison.b} against {comparison.a}"
+    title = Text(f"{place}{comparison.b} against {comparison.a}")
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
     for column in (["task on target"] if several else []) + ["quantity"]:
         table.add_column(column)

@@ -140,7 +140,7 @@ def _stacked(records: Sequence[Record], ids: Mapping[str, str], settings: Mappin
     named = [identity(record, ids, settings) for record in records]
     shared = [name for name in SHARED if len({each[name] for each in named}) == 1]
     title = ", ".join(named[0][name] if name in ("task", "target") else f"{name} {named[0][name]}" for name in shared)
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
+    table = Table(title=Text(title), title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
     table.add_column("submission", overflow="fold", min_width=14)
     for column in STACKS:
         table.add_column(column.replace(", ", ",\n"), justify="right", no_wrap=True)
