@@ -12,7 +12,7 @@ NAMED = 4
 
 
 def remarks(records: Sequence[Record], ids: Mapping[str, str] | None = None) -> list[str]:
-    """Of times that were measured by an older methodology, of noise, of layers in floats, of changed tasks."""
+    """Of times of an older methodology, layers in floats, numbers in no layer, changed tasks, and of noise."""
     noisy = [f"{name_of(record, ids)}: noisy, {record.noisy}" for record in records if record.noisy]
     return [*standing_remarks(records, ids), *noisy]
 
@@ -26,8 +26,10 @@ def standing_remarks(records: Sequence[Record], ids: Mapping[str, str] | None = 
     found = [f"{_places(of)}: {text}; not ranked or compared with newer ones." for text, of in old.items()]
     for record in records:
         if layers := layers_in_floats(record):
-            named = ", ".join(layers[:NAMED]) + (f" and {len(layers) - NAMED} more" if len(layers) > NAMED else "")
-            found.append(f"{name_of(record, ids)}: {len(layers)} of its layers stay in floats: {named}.")
+            found.append(f"{name_of(record, ids)}: {len(layers)} of its layers stay in floats: {_several(layers)}.")
+        if outside := numbers_outside_layers(record):
+            total, named = sum(outside.values()), _several(list(outside))
+            found.append(f"{name_of(record, ids)}: {total:,} numbers are in no layer and count as kept: {named}.")
     modified = [record for record in records if record.task_modified]
     if modified:
         found.append(f"{_places(modified)}: the task was changed on the command line, so this is no official result.")
@@ -40,6 +42,17 @@ def layers_in_floats(record: Record) -> list[str]:
     if not any(kind.startswith(("int", "uint")) for _, kind in kinds):
         return []
     return [name for name, kind in kinds if kind.startswith("float")]
+
+
+def numbers_outside_layers(record: Record) -> dict[str, int]:
+    """Stored tensor → its numbers, of those that could not be attributed to a layer."""
+    rows = [layer for layer in record.layers if layer.get("kind") == "unattributed"]
+    return {str(row.get("name", "")): int(row.get("weights") or 0) for row in rows}
+
+
+def _several(names: Sequence[str]) -> str:
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return ", ".join(names[:NAMED]) + more
 
 
 def _places(records: Sequence[Record]) -> str:

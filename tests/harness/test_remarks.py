@@ -24,3 +24,12 @@ def test_layers_that_stay_in_floats_are_named_where_others_are_integers(make_rec
     assert note.startswith("cifar10_resnet20 on cpu: int8") and note.endswith("1 of its layers stay in floats: conv1.")
     assert layers_in_floats(make_record(layers=layers[:1])) == [], "a network of floats has nothing to admit"
     assert layers_in_floats(make_record()) == []
+
+
+def test_numbers_in_no_layer_are_named(make_record):
+    layers = [
+        {"name": "fc", "kind": "linear"},
+        *({"name": f"table{n}", "kind": "unattributed", "weights": 1000} for n in range(6)),
+    ]
+    (note,) = remarks([make_record(layers=layers)])
+    assert "6,000 numbers are in no layer and count as kept: table0, table1, table2, table3 and 2 more." in note

@@ -19,9 +19,8 @@ from harness.report import write_report
 from harness.report.accelerator import accelerator_chart
 from harness.report.chart import entries_of
 from harness.report.latency import latency_charts
-from harness.report.layers import layer_sparsity, layer_table
 from harness.report.page import command_line, render, safe_json
-from harness.report.quality import accuracy_charts, pareto_front, tradeoff_charts
+from harness.report.quality import accuracy_charts, tradeoff_charts
 
 ATTACK = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'{{ 7 * 7 }}<a href='javascript:alert(3)'>"
 
@@ -70,13 +69,6 @@ def test_a_simulated_accelerator_shows_its_elements_and_its_energy(make_record):
     assert [bar.name for bar in figure.data[1:]] == ["clock"] and list(figure.data[1].y) == [3.0, 0.5]
     assert "elements and energy" in render([record])
     assert accelerator_chart(entries_of([make_record()])[0]) is None
-
-
-def test_simulated_times_are_called_so(make_record):
-    timed = {"latency_ns": [1.0, 2.0], "dense_latency_ns": [3.0, 4.0]}
-    (simulated,) = latency_charts(entries_of([make_record(target="eie", samples=timed)]))
-    (measured,) = latency_charts(entries_of([make_record()]))
-    assert "Times are simulated" in simulated.note and "ran in turns" in measured.note
 
 
 def test_a_page_says_what_the_record_says(make_record, tmp_path):
@@ -154,47 +146,6 @@ def test_the_same_records_give_the_same_page(make_record):
     assert render(records) == render(records)
 
 
-def points_of(chart):
-    """Name → (speed-up, accuracy in per cent, bounds of the speed-up's interval) of each mark."""
-    found = {}
-    for trace in chart.figure.data:
-        if trace.mode == "markers":
-            error, x = trace.error_x, trace.x[0]
-            ends = (x - error.arrayminus[0], x + error.array[0]) if error.array else None
-            found[trace.name] = x, trace.y[0], ends
-    return found
-
-
-def test_accuracy_is_plotted_against_the_speedup_with_its_interval(make_record):
-    """Medians of different minutes are not comparable: the axis is the ratio to the dense network beside it."""
-    records = [make_record(name, latency_ns=ns) for name, ns in (("a", 4e5), ("b", 3e5))]
-    (chart,) = tradeoff_charts(entries_of(records))
-    assert chart.title == "Accuracy against speed-up: cifar10_resnet20 on cpu"
-    assert chart.figure.layout.xaxis.title.text.startswith("speed-up against dense")
-    points = points_of(chart)
-    assert points["dense reference"][:2] == (1.0, pytest.approx(92.25))
-    for record in records:
-        speedup = record.quantities["speedup_vs_dense"]
-        assert points[record.submission] == (
-            speedup.value,
-            pytest.approx(91.87),
-            pytest.approx((speedup.low, speedup.high)),
-        )
-
-
-def test_noisy_and_invalid_points_look_so_and_only_valid_ones_lead(make_record):
-    records = [
-        make_record("quiet", latency_ns=4e5),
-        make_record("noisy", latency_ns=3e5, noisy="load", accuracy=0.915),
-        make_record("fastest", latency_ns=1e5, verdict="invalid", accuracy=0.85),
-    ]
-    (chart,) = tradeoff_charts(entries_of(records))
-    symbols = {trace.name: trace.marker.symbol for trace in chart.figure.data if trace.mode == "markers"}
-    assert symbols == {"dense reference": "diamond", "quiet": "circle", "noisy": "circle-open", "fastest": "x"}
-    line = chart.figure.data[0]
-    assert [round(x, 2) for x in line.x] == [1.55, 2.07] and list(line.y) == pytest.approx([91.87, 91.5])
-
-
 def test_records_of_an_older_methodology_are_left_out_of_the_speeds_with_a_note(make_record):
     records = [make_record(name, latency_ns=ns) for name, ns in (("a", 4e5), ("b", 3e5))]
     old = make_record("before", methodology=1)
@@ -206,36 +157,6 @@ def test_records_of_an_older_methodology_are_left_out_of_the_speeds_with_a_note(
     page = Page(render([*records, old]))
     assert "3.7 times too slow" in page.text and "old export" in page.text
     assert latency_charts(entries_of([old])) == []
-
-
-def test_an_entry_without_speedup_is_left_out_with_the_reason(make_record):
-    records = [make_record(name) for name in "abc"]
-    few = {name: item for name, item in records[2].quantities.items() if name != "speedup_vs_dense"}
-    records[2] = make_record("c", quantities=few, absent={"speedup_vs_dense": "not in time."})
-    (chart,) = tradeoff_charts(entries_of(records))
-    assert "Left out: c (not in time)." in chart.note and "c" not in points_of(chart)
-
-
-def test_each_task_target_and_machine_has_a_figure_of_its_own(make_record):
-    records = [make_record(name, task=task) for name in "ab" for task in ("x", "y")]
-    records += [make_record(name, task="x", machine="other") for name in "cd"]
-    titles = [chart.title for chart in tradeoff_charts(entries_of(records))]
-    assert [title.split(": ")[1] for title in titles] == [
-        "x on cpu, machine 3f2a9c4b7d10",
-        "x on cpu, machine other",
-        "y on cpu",
-    ]
-    assert len(accuracy_charts(entries_of(records))) == 2
-    assert "different machines" in Page(render(records)).text
-
-
-def test_several_latencies_are_shown_relative_to_the_dense_network_beside_each(make_record):
-    """One was measured while the machine ran at half its speed; against its own dense network it is as fast."""
-    quick = make_record("a", samples={"latency_ns": [1e5, 1e5], "dense_latency_ns": [2e5, 2e5]})
-    slow = make_record("b", samples={"latency_ns": [2e5, 2e5], "dense_latency_ns": [4e5, 4e5]})
-    (chart,) = latency_charts(entries_of([quick, slow]))
-    shown = {trace.name: set(trace.x) for trace in chart.figure.data}
-    assert shown == {"dense reference": {1.0}, "a": {0.5}, "b": {0.5}}
 
 
 def test_many_warnings_and_failures_are_folded(make_record):
@@ -256,26 +177,6 @@ def test_the_summary_has_task_id_date_commit_and_what_differs(make_record):
     assert "[1.49, 1.53]" in summary
 
 
-def test_all_columns_of_the_layers_are_shown(make_record):
-    layers = [
-        {
-            "name": "conv1",
-            "arithmetic": "float32",
-            "weight_shape": [16, 3, 3, 3],
-            "macs_dense": 442_368,
-            "sparsity": 0.5,
-        },
-        {"name": "not attributed", "numbers_kept": 12, "energy_pj": {"clock": 1.0}, "counted": True},
-    ]
-    headings, rows = layer_table(make_record(layers=layers))
-    assert headings == ["Name", "Arithmetic", "Weight shape", "MACs, dense", "Sparsity", "Numbers kept", "Counted"]
-    assert rows == [
-        ["conv1", "float32", "16×3×3×3", "442 k", "50.0 %", "–", "–"],
-        ["not attributed", "–", "–", "–", "–", "12", "yes"],
-    ]
-    assert "16×3×3×3" in Page(render([make_record(layers=layers)])).text
-
-
 def test_many_records_stay_light(make_record):
     records = [make_record(f"entry{n}", latency_ns=1e5 * (n + 1), queries=5000) for n in range(12)]
     assert len(render(records)) < 2_700_000
@@ -288,15 +189,6 @@ def test_records_without_figures_still_make_a_page(make_record):
         render([])
 
 
-def test_latency_curves_are_the_samples_quantiles(make_record):
-    record = make_record(queries=101)
-    (chart,) = latency_charts(entries_of([record]))
-    dense, entry = chart.figure.data
-    ordered = sorted(record.samples["latency_ns"])
-    assert dense.name == "dense reference" and [1e3 * x for x in entry.x] == pytest.approx(ordered)
-    assert list(entry.y)[50] == pytest.approx(50)
-
-
 def test_entries_of_equal_names_stay_apart(make_record):
     records = [make_record("x" * 90, accuracy=value, machine=str(value)) for value in (0.90, 0.91, 0.92)]
     (chart,) = accuracy_charts(entries_of(records))
@@ -304,22 +196,6 @@ def test_entries_of_equal_names_stay_apart(make_record):
     assert len(chart.figure.layout.yaxis.ticktext) == 3
     seeds = [make_record("x" * 90, seed=seed) for seed in range(2)]
     assert [entry.label[-8:] for entry in entries_of(seeds)] == [", seed 0", ", seed 1"]
-
-
-def test_layer_columns_of_different_targets():
-    assert layer_sparsity({"sparsity": 0.25}) == 0.25
-    assert layer_sparsity({"weights": 100, "nonzeros": 25}) == 0.75
-    assert layer_sparsity({"weights": 0, "nonzeros": 0}) is None
-    assert layer_sparsity({"sparsity": "a lot", "weights": True}) is None
-
-
-@given(st.lists(st.tuples(st.integers(0, 20), st.integers(0, 20)), min_size=1))
-def test_no_point_beats_the_front_and_every_other_is_beaten(points):
-    front = pareto_front(points)
-    for cost, value in points:
-        assert any(c <= cost and v >= value for c, v in front)
-    for cost, value in front:
-        assert not any((c < cost and v >= value) or (c <= cost and v > value) for c, v in points)
 
 
 @settings(max_examples=50)
