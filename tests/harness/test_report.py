@@ -210,3 +210,9 @@ def test_the_command_line_is_quoted(make_record):
         "openprune run task=cifar10_resnet20 'submission=x; rm -rf ~' 'targets=[cpu]' "
         "'params.mode=\"a b\"' seed=0 effort=standard"
     )
+
+
+def test_machines_are_told_apart_and_layers_stand_in_the_page(make_record):
+    page = Page(render([make_record("a"), make_record("b", machine="other")]))
+    assert "different machines" in page.text
+    assert "layer3.2.conv2" in page.text and "36.9 k" in page.text, "a layer's name and its weights"
