@@ -44,10 +44,12 @@ class Entry:
 
 
 def entries_of(records: Sequence[Record], ids: Mapping[str, str] | None = None) -> list[Entry]:
-    """One colour a submission, one line style a seed; names grow only as far as they must to differ."""
+    """One colour a name, or a submission where there are many; one line style a seed.
+
+    Names grow only as far as they must to differ.
+    """
     labels = _labels(records, ids or short_ids(records))
-    submissions = {record.submission for record in records}
-    hues = [record.submission if len(submissions) > 1 else label for record, label in zip(records, labels, strict=True)]
+    hues = labels if len(set(labels)) <= len(PALETTE) else [record.submission for record in records]
     order = list(dict.fromkeys(hues))
     seeds = list(dict.fromkeys((record.seed, record.repeat) for record in records))
     return [
