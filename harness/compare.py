@@ -11,13 +11,18 @@ from dataclasses import dataclass, field
 from statistics import median
 
 from harness.comparable import barrier, bounds
-from harness.intervals import Estimate, difference_spread, middle, middle_on_log_scale, ratio_of_estimates
+from harness.intervals import Estimate, difference_spread, middle, middle_on_log_scale, ratio_of_estimates, with_drift
 from harness.labels import SHORT_ID
 from harness.names import UsageError
 from harness.records import Record
 from harness.selection import Choice, choose
 
 MORE_IS_BETTER = ("throughput", "speedup", "compression_ratio", "weights_removed")
+# Quantities that begin so → ours, ours against dense, and the power of ours that is a time.
+DENSE_BESIDE = {
+    "latency_": ("latency_p50_ns", "speedup_vs_dense", 1),
+    "throughput_samples": ("throughput_samples_per_s", "throughput_speedup_vs_dense", -1),
+}
 Group = tuple[str, int, str]  # task, its version, target
 
 
@@ -58,6 +63,8 @@ class Pair:
 
     Attributes:
         refused: quantity → why it is not compared.
+        drift: median latency of the dense network beside b, over that beside a; 1 where the machine was
+            equally fast, None where it is not known.
     """
 
     task: str
@@ -67,6 +74,7 @@ class Pair:
     accuracy: Difference | None
     ratios: tuple[Ratio, ...]
     refused: dict[str, str] = field(default_factory=dict)
+    drift: float | None = None
 
 
 @dataclass(frozen=True)
@@ -129,7 +137,10 @@ def _pair(left: Choice, right: Choice) -> Pair:
     for name in dict.fromkeys(n for record in both for n in record.quantities if n not in names):
         missing = next(record for record in both if name not in record.quantities)
         refused[name] = f"{missing.submission} lacks it: {_why_absent(missing, name)}."
-    return Pair(a[0].task, a[0].target, left, right, _accuracy(a, b), tuple(ratios), refused)
+    median_latency = "latency_p50_ns"
+    told = median_latency in names and median_latency not in refused
+    drift = _drift(median_latency, *measured) if told else None
+    return Pair(a[0].task, a[0].target, left, right, _accuracy(a, b), tuple(ratios), refused, drift)
 
 
 def _ratio(name: str, a: Sequence[Record], b: Sequence[Record]) -> Ratio:
@@ -137,8 +148,28 @@ def _ratio(name: str, a: Sequence[Record], b: Sequence[Record]) -> Ratio:
     left, right = (_of_side(name, side) for side in (a, b))
     if left[0] == 0:
         return Ratio(name, unit, left[0], right[0], None)
+    ratio = right[0] / left[0]
     low, high = ratio_of_estimates(left, right) or (None, None)
-    return Ratio(name, unit, left[0], right[0], right[0] / left[0], low, high)
+    if low is not None and high is not None and (drift := _drift(name, a, b)):
+        low, high = with_drift(ratio, (low, high), drift)
+    return Ratio(name, unit, left[0], right[0], ratio, low, high)
+
+
+def _drift(name: str, a: Sequence[Record], b: Sequence[Record]) -> float | None:
+    """How much longer the dense network took beside b than beside a, as a factor; None where it is not told.
+
+    The two sides were measured at different minutes. The same dense network ran in turns with each, so that
+    how it differs shows how much the machine did.
+    """
+    own, ratio, power = next((of for start, of in DENSE_BESIDE.items() if name.startswith(start)), ("", "", 0))
+    sides = []
+    for side in (a, b):
+        if not all(own in r.quantities and ratio in r.quantities for r in side):
+            return None
+        if any(r.quantities[own].basis != "measured" or r.quantities[own].value <= 0 for r in side):
+            return None
+        sides.append(median(r.quantities[own].value ** power * r.quantities[ratio].value for r in side))
+    return sides[1] / sides[0] if min(sides) > 0 else None
 
 
 def _of_side(name: str, records: Sequence[Record]) -> Estimate:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 NAMED = 4
+WORTH_SAYING = 0.02  # a drift of two per cent
 
 
 def comparison_table(comparison: Comparison) -> Table:
@@ -80,7 +82,7 @@ def _verdicts(choice: Choice) -> str:
 def _notes(pair: Pair, ids: Mapping[str, str]) -> list[str]:
     place = f"{pair.task}, {pair.target}"
     notes = [f"{side} on {place}: {_described(choice, ids)}" for side, choice in (("a", pair.a), ("b", pair.b))]
-    notes += [_settings(pair)]
+    notes += [_settings(pair), _drift(pair, place)]
     notes += [_left_out(choice, ids) for choice in (pair.a, pair.b)]
     by_reason: dict[str, list[str]] = {}
     for name, reason in pair.refused.items():
@@ -113,6 +115,16 @@ def _settings(pair: Pair) -> str:
     if a.submission != b.submission or not any(changed):
         return ""
     return "They differ: " + "; ".join(f"{side} {text}" for side, text in zip("ab", changed, strict=True) if text)
+
+
+def _drift(pair: Pair, place: str) -> str:
+    """That the machine was not equally fast for both sides, where it was not."""
+    if pair.drift is None or abs(math.log(pair.drift)) < WORTH_SAYING:
+        return ""
+    return (
+        f"On {place} the dense network took {pair.drift:.2f}× as long beside b as beside a: the machine was not "
+        "equally fast, and the intervals of latency and throughput carry it. Go by the speed-ups."
+    )
 
 
 def _left_out(choice: Choice, ids: Mapping[str, str]) -> str:

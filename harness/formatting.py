@@ -66,7 +66,8 @@ def kind_of(name: str, unit: str = "") -> str:
         return "ratio"
     if name == "sparsity":
         return "fraction"
-    if name in COUNTS or name.startswith(COUNT_STARTS) or name.endswith("_macs"):
+    plain = unit.lower() not in UNITS
+    if name in COUNTS or (plain and name.startswith(COUNT_STARTS)) or name.endswith("_macs"):
         return "count"
     return UNITS.get(unit.lower(), unit)
 

@@ -67,6 +67,12 @@ def ratio_of_estimates(a: Estimate, b: Estimate) -> tuple[float, float] | None:
     return math.exp(low), math.exp(high)
 
 
+def with_drift(ratio: float, bounds: tuple[float, float], drift: float) -> tuple[float, float]:
+    """The interval of a ratio, widened by what the machine changed by between its two sides, a factor."""
+    down, up = (math.hypot(math.log(bound / ratio), math.log(drift)) for bound in bounds)
+    return ratio * math.exp(-down), ratio * math.exp(up)
+
+
 def difference_spread(a: Known, b: Known) -> tuple[float, float]:
     """How far the interval of b − a reaches below and above it, from (value, low, high) of each."""
     return math.hypot(b[0] - b[1], a[2] - a[0]), math.hypot(b[2] - b[0], a[0] - a[1])

@@ -20,7 +20,8 @@ def test_two_records_give_ratios_with_intervals(make_record):
     item = ratio_of(comparison, "latency_p50_ns")
     expected = fast.quantities["latency_p50_ns"].value / slow.quantities["latency_p50_ns"].value
     assert item.ratio == pytest.approx(expected)
-    assert item.high / item.ratio == pytest.approx(np.exp(np.hypot(np.log(1.01), np.log(1 / 0.99))))
+    own = np.exp(np.hypot(np.log(1.01), np.log(1 / 0.99)))
+    assert own <= item.high / item.ratio < own + 0.01, "and what the dense network beside them differs by"
     assert item.better is True
     speedup = ratio_of(comparison, "speedup_vs_dense")
     assert speedup.ratio == pytest.approx(2.0) and speedup.better is True
@@ -93,6 +94,23 @@ def test_intervals_carry_the_spread_between_seeds_and_repeats(make_record):
         assert comparison.pairs[0].accuracy.high - comparison.pairs[0].accuracy.delta > 0.02
         sizes = ratio_of(comparison, "weights_bytes")
         assert sizes.low is None, "of one record alone nothing is known of the spread"
+
+
+def test_a_latency_carries_how_the_machine_changed_between_the_minutes(make_record):
+    """The same network, once on a machine at half its speed: its dense reference tells."""
+
+    def measured(ns, created):
+        quantities = {
+            "latency_p50_ns": Quantity(ns, "ns", "measured", "x", 0.999 * ns, 1.001 * ns),
+            "speedup_vs_dense": Quantity(1.5, "×", "measured", "x", 1.49, 1.51),
+        }
+        return make_record(quantities=quantities, created=created)
+
+    pair = compare([measured(1e5, "2026-01-01T00:00:00Z")], [measured(2e5, "2026-01-02T00:00:00Z")]).pairs[0]
+    latency, speedup = pair.ratios
+    assert pair.drift == pytest.approx(2) and latency.ratio == 2
+    assert latency.low < 1 and latency.better is None, "it is not slower: the machine was"
+    assert speedup.ratio == 1 and speedup.low > 0.98
 
 
 def test_speeds_of_an_older_methodology_are_refused_and_the_rest_is_compared(make_record):
