@@ -18,8 +18,10 @@ LADDERS: dict[str, tuple[tuple[float, str], ...]] = {
     "count": ((1, ""), (1e3, "k"), (1e6, "M"), (1e9, "G"), (1e12, "T")),
     "per_s": ((1, "/s"), (1e3, "k/s"), (1e6, "M/s"), (1e9, "G/s")),
 }
+UNIT_ENDINGS = ("_ns", "_pj", "_bytes", "_per_s", "_fraction", "_ratio")
 UNITS = {"ns": "ns", "pj": "pj", "bytes": "bytes", "byte": "bytes", "b": "bytes", "samples/s": "per_s", "1/s": "per_s"}
-COUNTS = ("macs_dense", "macs_effective", "parameters", "weights_nonzero")
+COUNTS = ("parameters", "cycles", "weights", "nonzeros")
+COUNT_STARTS = ("macs_", "weights_", "parameters_", "numbers_")
 TITLES = {
     "latency_p50_ns": "Latency, median",
     "latency_p90_ns": "Latency, 90th percentile",
@@ -31,6 +33,7 @@ TITLES = {
     "weights_encoded_bytes": "Weights, encoded",
     "weights_removed_fraction": "Weights removed",
     "compression_ratio": "Compression",
+    "weights_nonzero": "Weights, non-zero",
     "macs_dense": "MACs, dense",
     "macs_effective": "MACs, effective",
     "speedup_vs_dense": "Speed-up against dense",
@@ -59,10 +62,13 @@ def kind_of(name: str, unit: str = "") -> str:
             return kind
     if name.endswith("_per_s"):
         return "per_s"
-    if name in COUNTS:
-        return "count"
     if name.endswith("_ratio") or "speedup" in name:
         return "ratio"
+    if name == "sparsity":
+        return "fraction"
+    plain = unit.lower() not in UNITS
+    if name in COUNTS or (plain and name.startswith(COUNT_STARTS)) or name.endswith("_macs"):
+        return "count"
     return UNITS.get(unit.lower(), unit)
 
 
@@ -105,6 +111,8 @@ def value_of(name: str, value: float, unit: str = "") -> str:
         return percent(value)
     if kind == "ratio":
         return f"{number(value)}×"
+    if kind in ("count", "1", "") and float(value).is_integer() and abs(value) < 1e3:
+        return f"{value:.0f}"
     scale = scale_for([value], kind)
     return f"{number(value / scale.factor)} {scale.unit}".rstrip()
 
@@ -128,9 +136,20 @@ def points(delta: float, low: float | None = None, high: float | None = None) ->
     return text if low is None or high is None else f"{text} [{100 * low:+.2f}, {100 * high:+.2f}]"
 
 
+def points_between(low: float, high: float) -> str:
+    """`-0.69 to -0.07`, in percentage points."""
+    return f"{100 * low:+.2f} to {100 * high:+.2f}"
+
+
 def title(name: str) -> str:
-    """A quantity's name as a table shows it."""
-    return TITLES.get(name, name.replace("_", " "))
+    """A quantity's name as a table shows it, without the unit that its value is shown with."""
+    if name in TITLES:
+        return TITLES[name]
+    words = name
+    for ending in UNIT_ENDINGS:
+        words = words.removesuffix(ending)
+    words = words.replace("_", " ").replace("macs", "MACs")
+    return words[:1].upper() + words[1:]
 
 
 def _significant(value: float, ceiling: float) -> float:

@@ -1,47 +1,59 @@
-"""95 % intervals of ratios and differences between two entries.
+"""95 % intervals over several records, and of ratios and differences between two sides.
 
-Latency percentiles are resampled from the raw samples: the bootstrap (Efron 1979, "Bootstrap
-methods: another look at the jackknife"). Where only bounds are known, two intervals are combined
-by squaring and adding their spreads (Newcombe 1998, "Interval estimation for the difference between
-independent proportions", method 10), for ratios on a logarithmic scale.
+Several records of one thing (seeds, repeats) differ by more than each of them tells of itself. The
+interval of their median is Student's, from how they differ, and never narrower than their own intervals
+together allow. A median of more than two varies at most √(π/2) times as much as a mean (normal values,
+Laplace 1812). Two records have one degree of freedom, hence a wide interval: they tell little of a third.
+
+Two sides are combined by squaring and adding their spreads (Newcombe 1998, "Interval estimation for
+the difference between independent proportions", method 10), for ratios on a logarithmic scale.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from statistics import median, stdev
 
-import numpy as np
-
-RESAMPLES = 2000
+CONFIDENCE = 0.95
+MEDIAN_TO_MEAN = math.sqrt(math.pi / 2)
 Estimate = tuple[float, float | None, float | None]
+Known = tuple[float, float, float]
 
 
-def ratio_of_quantiles(
-    a: Sequence[Sequence[float]], b: Sequence[Sequence[float]], p: float, seed: int = 0
-) -> tuple[float, float]:
-    """Interval of b's p-quantile over a's; each side is the median over its runs, each run raw samples.
+def middle(estimates: Sequence[Estimate]) -> Estimate:
+    """The median of several estimates (value, low, high), with the interval that carries how they differ.
 
-    It covers what varies within the runs, not from run to run.
+    A single one keeps its interval.
+
+    Raises:
+        ValueError: there is no estimate.
     """
-    generator = np.random.default_rng(seed)
-    sides = [np.median([bootstrap_quantile(run, p, generator) for run in runs], axis=0) for runs in (a, b)]
-    low, high = np.quantile(sides[1] / sides[0], (0.025, 0.975))
-    return float(low), float(high)
+    if not estimates:
+        raise ValueError("The middle of no estimates was asked for.")
+    if len(estimates) == 1:
+        return estimates[0]
+    n = len(estimates)
+    value = float(median(each[0] for each in estimates))
+    spread = _student(n - 1) * stdev(each[0] for each in estimates) / math.sqrt(n)
+    spread *= MEDIAN_TO_MEAN if n > 2 else 1
+    down, up = (
+        max(spread, math.sqrt(sum(abs(each[end] - each[0]) ** 2 for each in _known(estimates))) / n) for end in (1, 2)
+    )
+    return value, value - down, value + up
 
 
-def bootstrap_quantile(samples: Sequence[float], p: float, generator: np.random.Generator) -> np.ndarray:
-    """Bootstrap replicates `[RESAMPLES]` of the p-quantile, without drawing the resamples.
-
-    The k-th smallest of a resample of n is the sample's quantile at a Beta(k, n + 1 - k) variate,
-    because resampling draws n uniforms and looks each up in the sorted sample. Samples count as
-    independent.
-    """
-    ordered = np.sort(np.asarray(samples, dtype=np.float64))
-    n = len(ordered)
-    k = min(n, max(1, math.ceil(p * n)))
-    places = (generator.beta(k, n + 1 - k, RESAMPLES) * n).astype(np.int64)
-    return ordered[np.minimum(places, n - 1)]
+def middle_on_log_scale(estimates: Sequence[Estimate]) -> Estimate:
+    """As `middle`, for positive figures that differ by factors; no interval where one is not positive."""
+    if len(estimates) == 1:
+        return estimates[0]
+    value = float(median(each[0] for each in estimates))
+    if any(part is not None and part <= 0 for each in estimates for part in each):
+        return value, None, None
+    logs = [tuple(None if part is None else math.log(part) for part in each) for each in estimates]
+    centre, low, high = middle(logs)  # type: ignore[arg-type]
+    assert low is not None and high is not None
+    return value, value * math.exp(low - centre), value * math.exp(high - centre)
 
 
 def ratio_of_estimates(a: Estimate, b: Estimate) -> tuple[float, float] | None:
@@ -55,6 +67,24 @@ def ratio_of_estimates(a: Estimate, b: Estimate) -> tuple[float, float] | None:
     return math.exp(low), math.exp(high)
 
 
-def difference_spread(a: tuple[float, float, float], b: tuple[float, float, float]) -> tuple[float, float]:
+def with_drift(ratio: float, bounds: tuple[float, float], drift: float) -> tuple[float, float]:
+    """The interval of a ratio, widened by what the machine changed by between its two sides, a factor."""
+    down, up = (math.hypot(math.log(bound / ratio), math.log(drift)) for bound in bounds)
+    return ratio * math.exp(-down), ratio * math.exp(up)
+
+
+def difference_spread(a: Known, b: Known) -> tuple[float, float]:
     """How far the interval of b − a reaches below and above it, from (value, low, high) of each."""
     return math.hypot(b[0] - b[1], a[2] - a[0]), math.hypot(b[2] - b[0], a[0] - a[1])
+
+
+def _known(estimates: Sequence[Estimate]) -> list[Known]:
+    """Those that have an interval."""
+    return [(value, low, high) for value, low, high in estimates if low is not None and high is not None]
+
+
+def _student(freedom: int) -> float:
+    """The two-sided 95 % point of Student's t."""
+    from scipy.stats import t
+
+    return float(t.ppf((1 + CONFIDENCE) / 2, freedom))

@@ -18,9 +18,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from harness.labels import flatten
 from harness.names import UsageError
 from harness.records import Record, to_json
-from harness.report.page import flatten
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -218,6 +218,7 @@ def _parameters(record: Record) -> dict[str, str]:
 def _tags(record: Record) -> dict[str, str]:
     tags = {"submission": record.submission, "target": record.target, "verdict": record.verdict}
     tags |= {"task_version": str(record.task_version), "seed": str(record.seed), "effort": record.effort}
+    tags |= {"methodology": str(record.methodology)}
     tags |= {
         key: _text(record.environment[key]) for key in ("commit", "machine_fingerprint") if key in record.environment
     }

@@ -13,13 +13,14 @@ from dataclasses import asdict, dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
+from harness.methodology import METHODOLOGY
 from harness.quality import Quality
 from hw_targets.target import Quantity
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 Verdict = Literal["valid", "invalid", "error"]
 
 
@@ -65,6 +66,8 @@ class Record:
         repeat: the measurement's number, counted from 0.
         created: UTC, ISO 8601.
         parameters: the entry's configuration.
+        target_configuration: of the target; empty in records of schema version 1.
+        methodology: how it was exported and measured, see `harness.methodology`.
         task_modified: the task was changed on the command line, so this is no official result.
         samples, layers, conditions, noisy, artifacts: see `hw_targets.target.Measurement`;
             artifacts are relative to the store's root.
@@ -93,6 +96,8 @@ class Record:
     noisy: str | None = None
     artifacts: list[str] = field(default_factory=list)
     parameters: dict[str, Any] = field(default_factory=dict)
+    target_configuration: dict[str, Any] = field(default_factory=dict)
+    methodology: int = METHODOLOGY
     task_modified: bool = False
     environment: dict[str, Any] = field(default_factory=dict)
     schema_version: int = SCHEMA_VERSION
@@ -142,10 +147,17 @@ def from_json(text: str | bytes, where: str = "record") -> Record:
             f"{where} has schema version {version}; this openprune reads 1 to {SCHEMA_VERSION}. Is it a newer file?"
         )
     try:
-        return _adapter().validate_python(fields)
+        return _adapter().validate_python(_upgraded(fields))
     except ValidationError as error:
         lines = [f"  {'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
         raise RecordError(f"{where} is not a record:\n" + "\n".join(lines)) from error
+
+
+def _upgraded(fields: dict[str, Any]) -> dict[str, Any]:
+    """The fields as this version has them. Version 1 knew one methodology alone, and did not name it."""
+    if fields["schema_version"] == 1:
+        return {**fields, "methodology": 1, "schema_version": 2}
+    return fields
 
 
 def json_schema() -> dict[str, Any]:

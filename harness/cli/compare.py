@@ -17,8 +17,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(args: argparse.Namespace) -> int:
     from harness.cli.output import show_table
-    from harness.compare import compare, comparison_table, select
+    from harness.compare import compare
+    from harness.comparison_table import comparison_notes, comparison_table
+    from harness.labels import short_ids
+    from harness.selection import select
 
-    records = filtered(records_of_store(args), args)
-    show_table(comparison_table(compare(select(records, args.a), select(records, args.b))))
+    everything = records_of_store(args)
+    records = filtered(everything, args)
+    comparison = compare(select(records, args.a), select(records, args.b))
+    show_table(comparison_table(comparison), comparison_notes(comparison, short_ids(everything)))
     return 0

@@ -30,12 +30,21 @@ def make_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: 
     return table
 
 
-def show_table(table: Table) -> None:
-    """Print `table` to standard output, as the place asks for it."""
-    from rich.console import Console
+def is_terminal() -> bool:
+    """Whether standard output is read by a person, now."""
+    return sys.stdout.isatty()
 
-    if sys.stdout.isatty():
-        Console(file=sys.stdout).print(table)
+
+def show_table(table: Table, notes: Sequence[str] = ()) -> None:
+    """Print `table` to standard output, as the place asks for it, and `notes` under it, a line each."""
+    from rich.console import Console
+    from rich.text import Text
+
+    if is_terminal():
+        console = Console(file=sys.stdout)
+        console.print(table)
+        for line in notes:
+            console.print(Text(line, style="dim"))
         return
     table.box = None
     table.padding = (0, 2, 0, 0)
@@ -43,7 +52,7 @@ def show_table(table: Table) -> None:
     plain = Console(file=sys.stdout, width=UNBOUNDED, color_system=None, force_terminal=False, highlight=False)
     with plain.capture() as captured:
         plain.print(table)
-    sys.stdout.write("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()))
+    sys.stdout.write("".join(f"{line.rstrip()}\n" for line in [*captured.get().splitlines(), *notes]))
 
 
 def show_json(value: Any) -> None:

@@ -36,6 +36,13 @@ def add_filters(parser: argparse.ArgumentParser) -> None:
         completes_with(option, completer)
 
 
+def add_names(parser: argparse.ArgumentParser) -> None:
+    names = parser.add_argument(
+        "names", nargs="*", metavar="NAME", help="submissions, record ids or their first digits (default: all)"
+    )
+    completes_with(names, submission_names)
+
+
 def records_of_store(args: argparse.Namespace) -> list[Record]:
     """All records, oldest first; files that are none are named on standard error."""
     from harness.results import read_records
@@ -67,3 +74,18 @@ def filtered(records: list[Record], args: argparse.Namespace) -> list[Record]:
                 raise UnknownNameError(f"{field} in these records", name, known)
         records = [record for record in records if getattr(record, field) in wanted]
     return records
+
+
+def named(records: list[Record], args: argparse.Namespace) -> list[Record]:
+    """The records that the positional names stand for; all where none is given.
+
+    Raises:
+        UnknownNameError: no record is called so.
+        UsageError: a short id is not unique.
+    """
+    from harness.selection import select
+
+    if not args.names:
+        return records
+    chosen = {record.id for name in args.names for record in select(records, name)}
+    return [record for record in records if record.id in chosen]

@@ -5,13 +5,19 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from harness.cli.complete import completes_with, submission_names
-from harness.cli.reading import add_filters, add_store_argument, filtered, records_of_store, store_root
+from harness.cli.reading import (
+    add_filters,
+    add_names,
+    add_store_argument,
+    filtered,
+    named,
+    records_of_store,
+    store_root,
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    names = parser.add_argument("names", nargs="*", metavar="NAME", help="submissions or record ids (default: all)")
-    completes_with(names, submission_names)
+    add_names(parser)
     parser.add_argument(
         "-o", "--output", type=Path, metavar="PATH", help="where to (default: report.html in the store)"
     )
@@ -20,20 +26,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(args: argparse.Namespace) -> int:
-    from harness.compare import select
+    from harness.labels import short_ids
     from harness.names import UsageError
     from harness.report import write_report
 
-    records = filtered(records_of_store(args), args)
-    if args.names:
-        chosen = {record.id for name in args.names for record in select(records, name)}
-        records = [record for record in records if record.id in chosen]
+    everything = records_of_store(args)
+    records = named(filtered(everything, args), args)
     if not records:
         raise UsageError("There is nothing to report on: no record matches.")
     path: Path = args.output or store_root(args) / "report.html"
     if path.is_dir():
         raise UsageError(f"{path} is a folder; give the file's name, too: -o {path / 'report.html'}")
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_report(records, path)
+    write_report(records, path, ids=short_ids(everything))
     print(f"Wrote {path} from {len(records)} record{'s' if len(records) > 1 else ''}.")
     return 0

@@ -183,14 +183,16 @@ def _mirror(records: list[Record], store: Store) -> None:
 
 
 def _show(records: list[Record], fresh: int) -> None:
-    from harness.cli.output import show_table
-    from harness.results import summary_table
+    from harness.cli.output import is_terminal, show_table
+    from harness.labels import name_of
+    from harness.remarks import standing_remarks
+    from harness.summary import summary_table
 
     if not fresh and records:
         print("Nothing was left to do: every stage was finished before.", file=sys.stderr)
-    show_table(summary_table(records))
+    show_table(summary_table(records, stacked=is_terminal()), standing_remarks(records))
     for record in records:
-        who = f"{record.submission} on {record.target}"
+        who = name_of(record)
         if record.failure:
             print(f"{who}: {record.verdict}: {record.failure.message} [{record.failure.rule}]")
             if record.failure.detail:

@@ -7,10 +7,12 @@ grey throughout. Text that came from outside is escaped, since plotly reads tags
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from harness.labels import differing_settings, in_words, place_of, seed_of, short_ids
 from harness.records import Record
 
 if TYPE_CHECKING:
@@ -41,19 +43,44 @@ class Entry:
     dash: str
 
 
-def entries_of(records: Sequence[Record]) -> list[Entry]:
-    """One colour a submission, one line style a seed; names grow only as far as they must to differ."""
-    names = list(dict.fromkeys(record.submission for record in records))
+def entries_of(records: Sequence[Record], ids: Mapping[str, str] | None = None) -> list[Entry]:
+    """One colour a name, or a submission where there are many; one line style a seed.
+
+    Names grow only as far as they must to differ.
+    """
+    labels = _labels(records, ids or short_ids(records))
+    hues = labels if len(set(labels)) <= len(PALETTE) else [record.submission for record in records]
+    order = list(dict.fromkeys(hues))
     seeds = list(dict.fromkeys((record.seed, record.repeat) for record in records))
-    entries = []
-    for record in records:
-        label = plain(record.submission)
-        if len(seeds) > 1:
-            label += f", seed {record.seed}" + (f" #{record.repeat}" if record.repeat else "")
-        colour = PALETTE[names.index(record.submission) % len(PALETTE)]
-        dash = DASHES[seeds.index((record.seed, record.repeat)) % len(DASHES)]
-        entries.append(Entry(record, label, colour, dash))
-    return entries
+    return [
+        Entry(
+            record,
+            label,
+            PALETTE[order.index(hue) % len(PALETTE)],
+            DASHES[seeds.index((record.seed, record.repeat)) % len(DASHES)],
+        )
+        for record, label, hue in zip(records, labels, hues, strict=True)
+    ]
+
+
+def _labels(records: Sequence[Record], ids: Mapping[str, str]) -> list[str]:
+    """Escaped names, unlike one another on one task and target: with seed, settings and id as far as needed."""
+    settings = differing_settings(records)
+    tells: tuple[Callable[[Record], str], ...] = (
+        seed_of,
+        lambda record: in_words(settings[record.id]),
+        lambda record: ids[record.id],
+    )
+    labels = [plain(record.submission) for record in records]
+    for tell in tells:
+        told: dict[tuple[str, str], set[str]] = {}
+        for record, label in zip(records, labels, strict=True):
+            told.setdefault((place_of(record), label), set()).add(tell(record))
+        labels = [
+            f"{label}, {plain(tell(record))}" if len(told[place_of(record), label]) > 1 and tell(record) else label
+            for record, label in zip(records, labels, strict=True)
+        ]
+    return labels
 
 
 def plain(text: str) -> str:
@@ -75,3 +102,17 @@ def style(figure: go.Figure, x_title: str | None, y_title: str | None = None) ->
     figure.update_yaxes(automargin=True, zeroline=False)
     if y_title:
         figure.update_yaxes(title_text=y_title, title_standoff=14)
+
+
+def scale_of_factors(figure: go.Figure, low: float, high: float) -> None:
+    """Make the horizontal axis logarithmic, with round ticks: plotly leaves a short one bare.
+
+    A range below a factor of two stays linear.
+    """
+    if not 0 < 2 * low <= high:
+        return
+    steps = (1, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8) if high < 10 * low else (1, 2, 5) if high < 1000 * low else (1,)
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    ticks = [step * 10.0**decade for decade in decades for step in steps]
+    figure.update_xaxes(type="log", tickvals=ticks, ticktext=[f"{tick:,g}" for tick in ticks])
+    figure.update_xaxes(range=[math.log10(low) - 0.02, math.log10(high) + 0.02])

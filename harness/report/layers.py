@@ -1,10 +1,24 @@
-"""Figures about layers: where the work is, and where weights were removed."""
+"""Layers: a table of all that a target tells of them, and a figure of where the work is and weights were removed."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+from harness import formatting
+from harness.records import Record
 from harness.report.chart import GREY, Chart, Entry, plain, style
+
+
+def layer_table(record: Record) -> tuple[list[str], list[list[str]]]:
+    """Headings and rows: every column that any layer has, but those that hold many numbers a layer."""
+    names = [
+        name
+        for name in dict.fromkeys(name for layer in record.layers for name in layer)
+        if any(_cell(name, layer.get(name)) for layer in record.layers)
+    ]
+    rows = [[_cell(name, layer.get(name)) or formatting.ABSENT for name in names] for layer in record.layers]
+    return [formatting.title(name) for name in names], rows
 
 
 def layer_chart(entry: Entry) -> Chart | None:
@@ -63,3 +77,18 @@ def layer_sparsity(layer: dict[str, Any]) -> float | None:
 
 def _number(value: Any) -> float | None:
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def _cell(name: str, value: Any) -> str:
+    """A plain value as text; empty for what is no single value."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int | float):
+        return formatting.value_of(name, value)
+    return _shape(value) if name.endswith("shape") and isinstance(value, list | tuple) else ""
+
+
+def _shape(sizes: Sequence[Any]) -> str:
+    return "×".join(str(size) for size in sizes)

@@ -13,23 +13,27 @@ import hashlib
 import json
 import os
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from harness import formatting
+from harness.comparable import bounds
+from harness.labels import differing_settings, flatten, name_of, seed_of, short_ids
 from harness.names import UsageError
 from harness.records import Record, to_json
+from harness.remarks import remarks
 from harness.report.accelerator import accelerator_chart
 from harness.report.chart import entries_of
 from harness.report.latency import latency_charts
-from harness.report.layers import layer_chart
-from harness.report.quality import accuracy_chart, tradeoff_charts
-from harness.results import summary_cells
+from harness.report.layers import layer_chart, layer_table
+from harness.report.quality import accuracy_charts, tradeoff_charts
+from harness.summary import identity, summary_cells
 
 LAYER_CHARTS = 6
+MANY = 3  # warnings or failures that are shown unfolded
 ESCAPES = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
 
 
@@ -43,13 +47,18 @@ class Plot:
     height: int
 
 
-def write_report(records: Sequence[Record], path: Path, title: str | None = None) -> Path:
+def write_report(
+    records: Sequence[Record], path: Path, title: str | None = None, ids: Mapping[str, str] | None = None
+) -> Path:
     """Write one self-contained page about `records`, at once (aside, then renamed), and return `path`.
+
+    Args:
+        ids: the short id of each record, unique in its store; by default among `records`.
 
     Raises:
         UsageError: there are no records.
     """
-    text = render(records, title)
+    text = render(records, title, ids)
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{path.name}.{os.getpid()}")
     aside.write_text(text, encoding="utf-8")
@@ -57,7 +66,7 @@ def write_report(records: Sequence[Record], path: Path, title: str | None = None
     return path
 
 
-def render(records: Sequence[Record], title: str | None = None) -> str:
+def render(records: Sequence[Record], title: str | None = None, ids: Mapping[str, str] | None = None) -> str:
     """The page as text; the same records give the same page.
 
     Raises:
@@ -74,14 +83,25 @@ def render(records: Sequence[Record], title: str | None = None) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals.update(f=formatting, cells=summary_cells)
+    ids, settings = ids or short_ids(records), differing_settings(records)
+    environment.globals.update(
+        f=formatting,
+        cells=summary_cells,
+        bounds=bounds,
+        seed_of=seed_of,
+        identity=lambda record: identity(record, ids, settings),
+        name=lambda record: name_of(record, ids),
+        settings=lambda record: flatten(record.parameters) | flatten(record.target_configuration, "target."),
+        layers=layer_table,
+    )
     content = "".join(to_json(record) for record in records)
     return environment.get_template("page.html.j2").render(
         title=title or _title(records),
         records=records,
         counts={verdict: sum(r.verdict == verdict for r in records) for verdict in ("valid", "invalid", "error")},
-        warnings=_warnings(records),
-        plots=_plots(records),
+        warnings=_warnings(records, ids),
+        many=MANY,
+        plots=_plots(records, ids),
         commands=_commands(records),
         environments=_environments(records),
         plotly=_plotly_packed(),
@@ -108,12 +128,12 @@ def safe_json(text: str) -> str:
     return text
 
 
-def _plots(records: Sequence[Record]) -> list[Plot]:
-    entries = entries_of(records)
+def _plots(records: Sequence[Record], ids: Mapping[str, str]) -> list[Plot]:
+    entries = entries_of([record for record in records if record.quality or record.quantities], ids)
     layered = {f"{entry.record.submission} {entry.record.layers}": entry for entry in reversed(entries)}
     shown = list(reversed(layered.values()))[:LAYER_CHARTS]
     charts = [
-        accuracy_chart(entries),
+        *accuracy_charts(entries),
         *tradeoff_charts(entries),
         *latency_charts(entries),
         *(chart(entry) for entry in shown for chart in (layer_chart, accelerator_chart)),
@@ -132,19 +152,17 @@ def _title(records: Sequence[Record]) -> str:
     return f"{who} on {', '.join(tasks)}"
 
 
-def _warnings(records: Sequence[Record]) -> list[str]:
-    found = [f"{r.submission} on {r.target}, seed {r.seed}: noisy figures, {r.noisy}" for r in records if r.noisy]
+def _warnings(records: Sequence[Record], ids: Mapping[str, str]) -> list[str]:
+    found = []
     prints = {r.environment.get("machine_fingerprint") for r in records if "latency_ns" in r.samples}
     if len(prints) > 1:
         found.append("These records are from different machines; compare speed-ups, never their latencies.")
-    if any(record.task_modified for record in records):
-        found.append("The task was changed on the command line, so this is no official result.")
     if len({record.effort for record in records}) > 1:
         found.append("The records were measured with different efforts.")
     quick = sorted({record.target for record in records if record.effort == "quick"})
     if quick:
         found.append(f"Measured with the quick effort on {', '.join(quick)}: fit for a first look only.")
-    return found
+    return found + remarks(records, ids)
 
 
 def _commands(records: Sequence[Record]) -> list[str]:
@@ -163,17 +181,6 @@ def _environments(records: Sequence[Record]) -> list[dict[str, Any]]:
         if flat and flat not in found:
             found.append(flat)
     return found
-
-
-def flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested plain values as one level, keys joined by dots."""
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        if isinstance(value, dict):
-            flat.update(flatten(value, f"{prefix}{key}."))
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat
 
 
 @cache

@@ -1,52 +1,65 @@
-"""Figures about accuracy: against the quality target, and against latency."""
+"""Figures about accuracy: against the quality target, and against the speed-up."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-
-import numpy as np
+from statistics import median
+from typing import TYPE_CHECKING
 
 from harness import formatting
-from harness.records import Record
-from harness.report.chart import GREY, Chart, Entry, plain, style
+from harness.comparable import bounds, earlier
+from harness.records import Quality
+from harness.report.chart import GREY, Chart, Entry, plain, scale_of_factors, style
+from harness.report.grouping import Group, groups_of, left_out
 
-
-def accuracy_chart(entries: Sequence[Entry]) -> Chart | None:
-    """Accuracy of each entry, with the paired interval, beside the reference and the quality target."""
+if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-    judged = [(entry, entry.record.quality) for entry in entries if entry.record.quality]
-    if not judged:
-        return None
+SPEEDUP = "speedup_vs_dense"
+FEWEST = 2
+LOGARITHMIC_FROM = 8.0  # greatest speed-up over least
+
+
+def accuracy_charts(entries: Sequence[Entry]) -> list[Chart]:
+    """For each task: accuracy of each entry, with the paired interval, beside reference and quality target."""
+    judged: dict[str, list[tuple[Entry, Quality]]] = {}
+    for entry in entries:
+        if entry.record.quality:
+            judged.setdefault(entry.record.task, []).append((entry, entry.record.quality))
+    return [_accuracy_chart(task, of) for task, of in judged.items()]
+
+
+def _accuracy_chart(task: str, judged: Sequence[tuple[Entry, Quality]]) -> Chart:
+    import plotly.graph_objects as go
+
     several = len({entry.record.target for entry, _ in judged}) > 1
     figure = go.Figure()
     names = []
     for row, (entry, q) in enumerate(reversed(judged)):
         name = f"{entry.label} on {plain(entry.record.target)}" if several else entry.label
         names.append(name)
-        up, down = (100 * (q.delta_ci_high - q.delta), 100 * (q.delta - q.delta_ci_low))
-        valid = entry.record.verdict == "valid"
         figure.add_scatter(
             x=[100 * q.value],
             y=[row],
-            error_x={"type": "data", "array": [up], "arrayminus": [down], "color": entry.colour, "thickness": 2},
-            marker={"size": 11, "color": entry.colour, "symbol": "circle" if valid else "x"},
+            error_x=_accuracy_error(q, entry.colour),
+            marker={"size": 11, "color": entry.colour, "symbol": _symbol(entry)},
             mode="markers",
             hovertemplate=f"{name}: %{{x:.2f}} %<br>{formatting.points(q.delta, q.delta_ci_low, q.delta_ci_high)}"
             "<extra></extra>",
             showlegend=False,
         )
     for kind, dash, side in (("target", "dash", "top left"), ("dense", "dot", "top right")):
-        for value in sorted({q.quality_target if kind == "target" else q.reference for _, q in judged}):
+        values = sorted({q.quality_target if kind == "target" else q.reference for _, q in judged})
+        for value in values:
             line = {"dash": dash, "color": GREY, "width": 1.5}
-            note = f"{kind} {100 * value:.2f} %"
+            note = f"{kind} {' and '.join(f'{100 * each:.2f}' for each in values)} %" if value == values[-1] else ""
             figure.add_vline(x=100 * value, line=line, annotation_text=note, annotation_position=side)
-    style(figure, "top-1 accuracy, %" if judged[0][1].metric == "top1_accuracy" else judged[0][1].metric)
+    style(figure, _metric(judged[0][1]))
     ticks = {"tickvals": list(range(len(names))), "ticktext": names}
     figure.update_yaxes(**ticks, range=[-0.6, len(names) - 0.4], showgrid=False)
     figure.update_layout(height=150 + 34 * len(judged))
     return Chart(
-        "Accuracy against the quality target",
+        f"Accuracy against the quality target: {task}",
         "Bars are paired 95 % intervals of the difference from the dense network on the same test samples. "
         "The point decides; a cross marks an entry that is not valid.",
         figure,
@@ -54,56 +67,87 @@ def accuracy_chart(entries: Sequence[Entry]) -> Chart | None:
 
 
 def tradeoff_charts(entries: Sequence[Entry]) -> list[Chart]:
-    """For each target with three entries or more: accuracy against median latency, and who leads."""
+    """For each task and target with two entries or more: accuracy against speed-up, and who leads.
+
+    The speed-up is against the dense network that ran in turns with the entry. Latencies of different
+    records say less: they were taken at different minutes.
+    """
+    charts = []
+    for group in groups_of([entry for entry in entries if entry.record.quality]):
+        placed = [e for e in group.entries if earlier(e.record) is None and SPEEDUP in e.record.quantities]
+        if len(placed) >= FEWEST:
+            charts.append(_tradeoff_chart(group, placed))
+    return charts
+
+
+def _tradeoff_chart(group: Group, placed: Sequence[Entry]) -> Chart:
     import plotly.graph_objects as go
 
-    charts = []
-    for target in dict.fromkeys(entry.record.target for entry in entries):
-        placed = [
-            (entry, entry.record.quantities["latency_p50_ns"].value, entry.record.quality)
-            for entry in entries
-            if entry.record.target == target and entry.record.quality and "latency_p50_ns" in entry.record.quantities
-        ]
-        if len(placed) < 3 or not _share_one_scale([entry.record for entry, *_ in placed]):
-            continue
-        scale = formatting.scale_for([latency for _, latency, _ in placed], "ns")
-        front = pareto_front([(latency, q.value) for entry, latency, q in placed if entry.record.verdict == "valid"])
-        figure = go.Figure()
-        figure.add_scatter(
-            x=[latency / scale.factor for latency, _ in front],
-            y=[100 * value for _, value in front],
-            mode="lines",
-            line={"color": GREY, "shape": "hv", "width": 1.5},
-            name="not beaten",
-            hoverinfo="skip",
-        )
-        points = [
-            (entry.label, entry.colour, "circle" if entry.record.verdict == "valid" else "x", latency, q.value)
-            for entry, latency, q in placed
-        ]
-        dense = [ns for entry, *_ in placed for ns in entry.record.samples.get("dense_latency_ns", [])]
-        if dense:
-            points.append(("dense", GREY, "diamond", float(np.median(dense)), placed[0][2].reference))
-        for label, colour, symbol, latency, value in points:
-            figure.add_scatter(
-                x=[latency / scale.factor],
-                y=[100 * value],
-                mode="markers",
-                name=label,
-                marker={"color": colour, "size": 12, "symbol": symbol},
-                hovertemplate=f"{label}<br>%{{x:.4g}} {scale.unit}, %{{y:.2f}} %<extra></extra>",
-            )
-        goal = max(100 * q.quality_target for *_, q in placed)
-        line = {"color": GREY, "dash": "dash", "width": 1.5}
-        figure.add_hline(y=goal, line=line, annotation_text=f"target {goal:.2f} %")
-        style(figure, f"median latency, {scale.unit}", "accuracy, %")
-        figure.update_layout(height=430)
-        note = (
-            "Up and to the left is better. The line joins the valid entries that no other beats in both; "
-            "a cross marks an entry that is not valid."
-        )
-        charts.append(Chart(f"Accuracy against latency on {target}", note, figure))
-    return charts
+    judged = [(entry, entry.record.quality) for entry in placed if entry.record.quality]
+    points = [(_speedup(e), q.value) for e, q in judged if e.record.verdict == "valid"]
+    front = [(-cost, value) for cost, value in pareto_front([(-speed, value) for speed, value in points])][::-1]
+    figure = go.Figure()
+    figure.add_scatter(
+        x=[speed for speed, _ in front],
+        y=[100 * value for _, value in front],
+        mode="lines",
+        line={"color": GREY, "shape": "vh", "width": 1.5},
+        name="not beaten",
+        hoverinfo="skip",
+    )
+    figure.add_scatter(
+        x=[1.0],
+        y=[100 * median(q.reference for _, q in judged)],
+        mode="markers",
+        name="dense reference",
+        marker={"color": GREY, "size": 12, "symbol": "diamond"},
+        hovertemplate="dense<br>1×, %{y:.2f} %<extra></extra>",
+    )
+    for entry, q in judged:
+        _add_point(figure, entry, q)
+    goal = max(100 * q.quality_target for _, q in judged)
+    line = {"color": GREY, "dash": "dash", "width": 1.5}
+    figure.add_hline(y=goal, line=line, annotation_text=f"target {goal:.2f} %", annotation_position="bottom left")
+    simulated = group.simulated(SPEEDUP)
+    style(
+        figure, f"speed-up against dense, {'simulated' if simulated else 'in turns with it'}, ×", _metric(judged[0][1])
+    )
+    speeds = [1.0, *(_speedup(entry) for entry in placed)]
+    if min(speeds) > 0 and max(speeds) / min(speeds) > LOGARITHMIC_FROM:
+        scale_of_factors(figure, min(speeds), max(speeds))
+    figure.update_layout(height=430)
+    note = (
+        "Up and to the right is better. Bars are 95 % intervals: where they overlap, the order is open. "
+        "The line joins the valid entries that no other beats in both; a cross marks an entry that is not valid, "
+        "a hollow mark one whose measurement was noisy. "
+        + left_out([entry for entry in group.entries if entry not in placed])
+    )
+    return Chart(f"Accuracy against speed-up: {group.title}", note.strip(), figure)
+
+
+def _add_point(figure: go.Figure, entry: Entry, q: Quality) -> None:
+    record, speed = entry.record, _speedup(entry)
+    ends = bounds(record, SPEEDUP)
+    latency = formatting.quantity("latency_p50_ns", record.quantities.get("latency_p50_ns"))
+    interval = f" [{formatting.number(ends[0])}, {formatting.number(ends[1])}]" if ends else ", no interval"
+    noisy = ", noisy" if record.noisy else ""
+    error = {"type": "data", "color": entry.colour, "thickness": 1.5, "width": 3}
+    figure.add_scatter(
+        x=[speed],
+        y=[100 * q.value],
+        error_x=error | {"array": [ends[1] - speed], "arrayminus": [speed - ends[0]]} if ends else None,
+        error_y=_accuracy_error(q, entry.colour) | {"width": 3, "thickness": 1.5},
+        mode="markers",
+        name=entry.label,
+        marker={
+            "color": entry.colour,
+            "size": 12,
+            "symbol": _symbol(entry) + ("-open" if record.noisy and record.verdict == "valid" else ""),
+            "line": {"color": entry.colour, "width": 2},
+        },
+        hovertemplate=f"{entry.label}<br>%{{x:.4g}}×{interval}{noisy}, %{{y:.2f}} %<br>median latency {latency}"
+        "<extra></extra>",
+    )
 
 
 def pareto_front(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
@@ -115,8 +159,18 @@ def pareto_front(points: Sequence[tuple[float, float]]) -> list[tuple[float, flo
     return front
 
 
-def _share_one_scale(records: Sequence[Record]) -> bool:
-    """One task, and one machine where the latencies were measured."""
-    measured = [record for record in records if record.quantities["latency_p50_ns"].basis == "measured"]
-    machines = {record.environment.get("machine_fingerprint") for record in measured}
-    return len({(record.task, record.task_version) for record in records}) == 1 and len(machines) <= 1
+def _speedup(entry: Entry) -> float:
+    return entry.record.quantities[SPEEDUP].value
+
+
+def _accuracy_error(q: Quality, colour: str) -> dict:
+    up, down = 100 * (q.delta_ci_high - q.delta), 100 * (q.delta - q.delta_ci_low)
+    return {"type": "data", "array": [up], "arrayminus": [down], "color": colour, "thickness": 2}
+
+
+def _symbol(entry: Entry) -> str:
+    return "circle" if entry.record.verdict == "valid" else "x"
+
+
+def _metric(q: Quality) -> str:
+    return "top-1 accuracy, %" if q.metric == "top1_accuracy" else f"{q.metric}, %"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from harness.keys import dense_answers_key, measure_key
+from harness.methodology import METHODOLOGY
 from harness.names import UsageError
 from harness.quality import Quality, judge
 from harness.run.rules import HarnessError, RuleBroken
@@ -55,7 +56,7 @@ def measure_stage(
     """Admit, judge and measure once for each key, and return the stage's result.
 
     Returns:
-        `key`, `environment`, and either `rule`, `message`, `detail` (the entry broke a rule) or
+        `key`, `environment`, `methodology`, and either `rule`, `message`, `detail` (the entry broke a rule) or
         `quality` and `measurement`, as plain values.
 
     Raises:
@@ -69,7 +70,8 @@ def measure_stage(
         available = target.availability()
         if isinstance(available, Unavailable):
             raise HarnessError(f"target {target.name} is not available here: {available.reason}")
-        outcome: dict[str, Any] = {"environment": {**describe_environment(), "device": available.detail}}
+        environment = {**describe_environment(), "device": available.detail}
+        outcome: dict[str, Any] = {"environment": environment, "methodology": METHODOLOGY}
         try:
             quality, measurement = _judge_and_measure(task, subject, target, effort, scratch, store, say)
         except RuleBroken as broken:

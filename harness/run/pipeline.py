@@ -153,7 +153,8 @@ def _judged(
     folder = f"measure/{measured['key']}/logs"
     if measured.get("rule"):
         broken = Failure(measured["rule"], measured["message"], measured["detail"])
-        return _record(request, target, record_id, compressed, failure=broken, environment=measured["environment"])
+        kept = {name: measured[name] for name in ("environment", "methodology") if name in measured}
+        return _record(request, target, record_id, compressed, failure=broken, **kept)
     quality, measurement = Quality(**measured["quality"]), read_measurement(measured["measurement"])
     failure: Failure | None = None
     if quality.value < quality.quality_target:
@@ -176,6 +177,7 @@ def _judged(
         noisy=measurement.noisy,
         artifacts=[f"{folder}/{name}" for name in measurement.artifacts],
         environment={**measured["environment"], **_load(measurement.conditions)},
+        methodology=measured.get("methodology", 1),
     )
 
 
@@ -228,6 +230,7 @@ def _record(
         compression=Compression(compressed["key"], compressed["time_s"], compressed["samples_trained"], sha256),
         failure=failure,
         parameters=dict(request.entry.parameters),
+        target_configuration=dict(target.configuration()),
         task_modified=request.task_modified,
         artifacts=[*made, *artifacts],
         **fields,

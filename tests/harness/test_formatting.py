@@ -39,6 +39,14 @@ def test_worked_examples(name, value, shown):
 def test_an_unknown_quantity_keeps_its_own_unit():
     assert formatting.value_of("queue_depth", 7.0, "entries") == "7.00 entries"
     assert formatting.value_of("stall", 1500.0, "ns") == "1.50 µs"
+    assert formatting.value_of("weights_bytes_dense", 2048.0, "bytes") == "2.00 KiB"
+
+
+def test_counts_and_titles_of_quantities_that_are_new():
+    assert formatting.value_of("numbers_unattributed", 12.0, "1") == "12"
+    assert formatting.value_of("weights_kept", 5950.0, "1") == "5.95 k"
+    assert formatting.title("macs_in_integers_fraction") == "MACs in integers"
+    assert formatting.title("weights_eie_bytes") == "Weights eie"
 
 
 def test_accuracies_and_differences():

@@ -78,6 +78,7 @@ def test_a_run_holds_the_record_s_numbers_and_parameters(store, records):
     assert run.data.metrics["latency_p50_ns"] == records[0].quantities["latency_p50_ns"].value
     assert run.data.params["config.option149"] == "149" and len(run.data.params["config.long"]) == 6000
     assert run.data.tags["basis.latency_p50_ns"].startswith("measured: MLPerf LoadGen")
+    assert run.data.tags["methodology"] == str(records[0].methodology)
     assert "RAPL" in run.data.tags["absent.energy_per_inference_pj"]
 
 

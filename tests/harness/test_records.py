@@ -69,6 +69,10 @@ def test_a_record_of_every_version_loads(path):
     assert from_json(to_json(record)) == record
 
 
+def test_records_of_version_1_are_of_the_first_methodology():
+    assert [from_json((GOLDEN / f"v{n}.json").read_text()).methodology for n in (1, 2)] == [1, 2]
+
+
 def test_there_is_a_golden_record_of_every_version():
     assert {path.stem for path in GOLDEN.glob("*.json")} == {f"v{n}" for n in range(1, SCHEMA_VERSION + 1)}
 

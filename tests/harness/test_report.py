@@ -19,9 +19,8 @@ from harness.report import write_report
 from harness.report.accelerator import accelerator_chart
 from harness.report.chart import entries_of
 from harness.report.latency import latency_charts
-from harness.report.layers import layer_sparsity
 from harness.report.page import command_line, render, safe_json
-from harness.report.quality import accuracy_chart, pareto_front
+from harness.report.quality import accuracy_charts, tradeoff_charts
 
 ATTACK = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'{{ 7 * 7 }}<a href='javascript:alert(3)'>"
 
@@ -72,18 +71,11 @@ def test_a_simulated_accelerator_shows_its_elements_and_its_energy(make_record):
     assert accelerator_chart(entries_of([make_record()])[0]) is None
 
 
-def test_simulated_times_are_called_so(make_record):
-    timed = {"latency_ns": [1.0, 2.0], "dense_latency_ns": [3.0, 4.0]}
-    (simulated,) = latency_charts(entries_of([make_record(target="eie", samples=timed)]))
-    (measured,) = latency_charts(entries_of([make_record()]))
-    assert "Times are simulated" in simulated.note and "ran in turns" in measured.note
-
-
 def test_a_page_says_what_the_record_says(make_record, tmp_path):
     record = make_record(noisy="load 2.4 on 2 cores", submission="häuser_prune")
     path = write_report([record], tmp_path / "new" / "report.html")
     page = Page(path.read_text(encoding="utf-8"))
-    for text in ("häuser_prune", "91.87 %", "-0.38 pp [-0.69, -0.07]", "91.33 %", "load 2.4 on 2 cores", "272 k"):
+    for text in ("häuser_prune", "91.87 %", "-0.38 pp", "[-0.69, -0.07]", "91.33 %", "load 2.4 on 2 cores", "272 k"):
         assert text in page.text
     for name, item in record.quantities.items():
         assert name in page.text and item.source in page.text and item.basis in page.text
@@ -94,7 +86,11 @@ def test_a_page_says_what_the_record_says(make_record, tmp_path):
     ]
     assert "params.recovery.learning_rate=0.01 seed=0 effort=standard" in command
     assert record.environment["commit"] in page.text and "recovery" in page.text
-    titles = ("Accuracy against the quality target", "Latency on cpu", "layer by layer")
+    titles = (
+        "Accuracy against the quality target: cifar10_resnet20",
+        "Latency: cifar10_resnet20 on cpu",
+        "layer by layer",
+    )
     assert all(title in page.text for title in titles) and len(page.figures) == 3
     assert [entry.name for entry in tmp_path.joinpath("new").iterdir()] == ["report.html"], "nothing is left aside"
 
@@ -150,12 +146,35 @@ def test_the_same_records_give_the_same_page(make_record):
     assert render(records) == render(records)
 
 
-def test_a_comparison_shows_entries_on_one_scale(make_record):
-    records = [make_record(name, latency_ns=ns) for name, ns in (("a", 4e5), ("b", 3e5), ("c", 2e5))]
-    assert "Accuracy against latency on cpu" in Page(render(records)).text
-    elsewhere = [*records[:2], make_record("c", machine="other")]
-    page = Page(render(elsewhere))
-    assert "Accuracy against latency" not in page.text and "different machines" in page.text
+def test_records_of_an_older_methodology_are_left_out_of_the_speeds_with_a_note(make_record):
+    records = [make_record(name, latency_ns=ns) for name, ns in (("a", 4e5), ("b", 3e5))]
+    old = make_record("before", methodology=1)
+    entries = entries_of([*records, old])
+    for chart in (*tradeoff_charts(entries), *latency_charts(entries)):
+        assert not any("before" in (trace.name or "") for trace in chart.figure.data)
+        assert "Left out: before (made with the old export" in chart.note
+    assert "before" in accuracy_charts(entries)[0].figure.layout.yaxis.ticktext, "accuracies stand"
+    page = Page(render([*records, old]))
+    assert "3.7 times too slow" in page.text and "old export" in page.text
+    assert latency_charts(entries_of([old])) == []
+
+
+def test_many_warnings_and_failures_are_folded(make_record):
+    few = Page(render([make_record(noisy="load")]))
+    many = Page(render([make_record(seed=seed, noisy=f"load {seed}", verdict="invalid") for seed in range(5)]))
+    assert "Read with care: 5 remarks" in many.text and "5 records are not valid" in many.text
+    assert "remarks" not in few.text and "noisy, load" in few.text
+    for seed in range(5):
+        assert f"cifar10_resnet20 on cpu: magnitude, seed {seed}" in many.text and f"noisy, load {seed}" in many.text
+
+
+def test_the_summary_has_task_id_date_commit_and_what_differs(make_record):
+    records = [make_record(parameters={"sparsity": s}, effort=e) for s, e in ((0.5, "quick"), (0.9, "official"))]
+    page = Page(render(records))
+    summary = page.text[page.text.index("Summary") : page.text.index("All quantities")]
+    for text in ("cifar10_resnet20", records[0].id[:8], "2026-03-01 12:00", "1e8215b0", "sparsity=0.9", "official"):
+        assert text in summary
+    assert "[1.49, 1.53]" in summary
 
 
 def test_many_records_stay_light(make_record):
@@ -170,38 +189,13 @@ def test_records_without_figures_still_make_a_page(make_record):
         render([])
 
 
-def test_latency_curves_are_the_samples_quantiles(make_record):
-    record = make_record(queries=101)
-    (chart,) = latency_charts(entries_of([record]))
-    dense, entry = chart.figure.data
-    ordered = sorted(record.samples["latency_ns"])
-    assert dense.name == "dense" and [1e3 * x for x in entry.x] == pytest.approx(ordered)
-    assert list(entry.y)[50] == pytest.approx(50)
-
-
 def test_entries_of_equal_names_stay_apart(make_record):
     records = [make_record("x" * 90, accuracy=value, machine=str(value)) for value in (0.90, 0.91, 0.92)]
-    chart = accuracy_chart(entries_of(records))
+    (chart,) = accuracy_charts(entries_of(records))
     assert [(point.y[0], round(point.x[0], 6)) for point in chart.figure.data] == [(0, 92.0), (1, 91.0), (2, 90.0)]
     assert len(chart.figure.layout.yaxis.ticktext) == 3
     seeds = [make_record("x" * 90, seed=seed) for seed in range(2)]
     assert [entry.label[-8:] for entry in entries_of(seeds)] == [", seed 0", ", seed 1"]
-
-
-def test_layer_columns_of_different_targets():
-    assert layer_sparsity({"sparsity": 0.25}) == 0.25
-    assert layer_sparsity({"weights": 100, "nonzeros": 25}) == 0.75
-    assert layer_sparsity({"weights": 0, "nonzeros": 0}) is None
-    assert layer_sparsity({"sparsity": "a lot", "weights": True}) is None
-
-
-@given(st.lists(st.tuples(st.integers(0, 20), st.integers(0, 20)), min_size=1))
-def test_no_point_beats_the_front_and_every_other_is_beaten(points):
-    front = pareto_front(points)
-    for cost, value in points:
-        assert any(c <= cost and v >= value for c, v in front)
-    for cost, value in front:
-        assert not any((c < cost and v >= value) or (c <= cost and v > value) for c, v in points)
 
 
 @settings(max_examples=50)
@@ -216,3 +210,9 @@ def test_the_command_line_is_quoted(make_record):
         "openprune run task=cifar10_resnet20 'submission=x; rm -rf ~' 'targets=[cpu]' "
         "'params.mode=\"a b\"' seed=0 effort=standard"
     )
+
+
+def test_machines_are_told_apart_and_layers_stand_in_the_page(make_record):
+    page = Page(render([make_record("a"), make_record("b", machine="other")]))
+    assert "different machines" in page.text
+    assert "layer3.2.conv2" in page.text and "36.9 k" in page.text, "a layer's name and its weights"

@@ -72,20 +72,18 @@ def test_rows_and_csv_hold_values_with_their_basis(make_record):
     assert rows[0]["energy_per_inference_pj"] == "" and rows[2]["rule"] == "target_failed"
 
 
-def test_the_table_is_plain_text_where_there_is_no_terminal(make_record):
-    noisy = make_record("[red]bold[/red]", noisy="load 3.2 on 2 cores", queries=50)
-    records = [noisy, make_record(target="eie"), make_record(verdict="invalid", accuracy=0.85, seed=1)]
-    stream = io.StringIO()
-    results.print_table(results.summary_table(records), stream)
-    text = stream.getvalue()
-    assert "\x1b" not in text and "…" not in text
-    assert "[red]bold[/red]" in text, "a submission's name is text and no markup"
-    assert "91.87 %" in text and "-0.38 pp [-0.69, -0.07]" in text and "70.0 %" in text
-    assert "24.4 µs (simulated)" in text and "13.9 µJ (simulated)" in text and "3.10×" in text
-    assert "(noisy)" in text and "invalid: quality_target" in text
-    assert all(len(line) == len(text.splitlines()[1]) for line in text.splitlines()[1:])
-
-
-def test_an_empty_table_prints(capsys):
-    results.print_table(results.summary_table([]))
-    assert "submission" in capsys.readouterr().out
+def test_csv_rows_that_look_the_same_can_be_told_apart(make_record):
+    environment = {"commit": "1e8215b0c4d2-dirty"}
+    records = [
+        make_record(parameters={"sparsity": 0.5, "recovery": {"epochs": 3}}, environment=environment, effort="quick"),
+        make_record(parameters={"sparsity": 0.9, "recovery": {"epochs": 3}}, methodology=1, seed=1),
+    ]
+    rows = list(csv.DictReader(io.StringIO(results.as_csv(records))))
+    assert [row["short_id"] for row in rows] == [record.id[:8] for record in records]
+    assert rows[0]["created"] == records[0].created and rows[0]["commit"] == "1e8215b0-dirty"
+    assert [row["differs"] for row in rows] == ["sparsity=0.5", "sparsity=0.9"]
+    assert [row["params.recovery.epochs"] for row in rows] == ["3", "3"], "CSV has all of them"
+    assert [row["seed"] for row in rows] == ["0", "1"] and [row["effort"] for row in rows] == ["quick", "standard"]
+    assert [row["methodology"] for row in rows] == ["2", "1"]
+    assert rows[0]["latency_p50_ns_low"] and not rows[1]["latency_p50_ns_low"]
+    assert rows[1]["speedup_vs_dense_low"]

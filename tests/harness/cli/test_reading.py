@@ -4,11 +4,13 @@ import csv
 import io
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from harness.cli.main import main
+from harness.records import Failure
 from harness.store import Store
 
 Captured = pytest.CaptureFixture[str]
@@ -19,7 +21,7 @@ def test_results_are_plain_lines_where_no_terminal_is(store: Store, capsys: Capt
     out = capsys.readouterr().out
     assert "\x1b" not in out
     rows = [line for line in out.splitlines() if "91.00" in line]
-    assert [row.split()[0] for row in rows] == ["dense", "magnitude", "channel_l1"]
+    assert [row.split()[4] for row in rows] == ["dense", "magnitude", "channel_l1"], "id, date, time, task"
     assert all(line == line.rstrip() for line in out.splitlines())
 
 
@@ -65,6 +67,41 @@ def test_two_entries_are_compared(store: Store, capsys: Captured) -> None:
     assert "2.000×" in capsys.readouterr().out
     assert main(["compare", "dense", "magnitdue"]) == 2
     assert "Did you mean magnitude" in capsys.readouterr().err
+
+
+def test_a_short_id_names_a_record_wherever_one_can_be_named(store: Store, tmp_path: Path, capsys: Captured) -> None:
+    store.write(replace(store.read("00000000000000000001"), id="abcdef12345678900000", run="other"))  # type: ignore[type-var]
+    assert main(["results", "abcdef12", "--json"]) == 0
+    assert [r["id"] for r in json.loads(capsys.readouterr().out)] == ["abcdef12345678900000"]
+    assert main(["compare", "dense", "abcdef"]) == 0
+    assert "magnitude (abcdef12) against dense" in capsys.readouterr().out
+    assert main(["report", "abcdef", "-o", str(tmp_path / "r.html")]) == 0
+    assert "from 1 record." in capsys.readouterr().out
+    for command in (["results", "0000"], ["compare", "dense", "0000"], ["report", "0000"]):
+        assert main(command) == 2
+        error = capsys.readouterr().err
+        assert "3 records begin with '0000'" in error
+        assert "00000000000000000002" in error and "channel_l1" in error
+
+
+def test_comparing_names_the_task_and_what_was_left_out(store: Store, capsys: Captured) -> None:
+    old = store.read("00000000000000000001")
+    assert old is not None and old.quality is not None
+    broken = replace(
+        old,
+        id="f" * 20,
+        run="later",
+        created="2026-02-01T00:00:00Z",
+        verdict="invalid",
+        quality=replace(old.quality, value=0.101),
+        failure=Failure("quality_target", "too low"),
+    )
+    store.write(broken)
+    assert main(["compare", "magnitude", "magnitude"]) == 0
+    out = capsys.readouterr().out
+    assert "10.10 %" in out and "invalid: quality_target" in out
+    line = next(line for line in out.splitlines() if line.startswith("Left out of magnitude on cifar10_resnet20, cpu"))
+    assert "00000000000000000001" in line and "valid 91.00 %" in line
 
 
 def test_a_report_is_one_file(store: Store, tmp_path: Path, capsys: Captured) -> None:

@@ -1,0 +1,29 @@
+"""A record says what the stages did, by which methodology, and how the target was set up."""
+
+from __future__ import annotations
+
+import json
+
+from harness.entries import load_entry
+from harness.methodology import METHODOLOGY
+from harness.run.pipeline import Request, run
+from harness.store import Store
+from harness.tasks import load_task
+
+
+def test_a_record_bears_the_methodology_of_the_stage_that_measured_it(counting_target, tmp_path):
+    class Configured(counting_target):
+        def configuration(self):
+            return {"threads": 2}
+
+    store = Store(tmp_path)
+    request = Request(load_task("digits_mlp"), load_entry("dense", {}), (Configured(),))
+    (record,) = run(request, store, say=lambda line: None).records
+    assert record.verdict == "valid"
+    assert record.methodology == METHODOLOGY and record.target_configuration == {"threads": 2}
+    (stage,) = (tmp_path / "measure").glob("*/stage.json")
+    before = {name: value for name, value in json.loads(stage.read_text()).items() if name != "methodology"}
+    stage.write_text(json.dumps(before))
+    store.record_path(record.id).unlink()
+    (again,) = run(request, store, say=lambda line: None).records
+    assert again.id == record.id and again.methodology == 1, "what was measured before is not called new"
