@@ -64,6 +64,22 @@ class Graph:
             values.update(zip(computed, run_unoptimised(self.part(computed, given), computed, {}), strict=True))
         return values
 
+    def tensors(self, names: Iterable[str]) -> list[onnx.TensorProto]:
+        """Constant tensors as a graph stores them, under their names here.
+
+        Raises:
+            GraphError: the runtime refused to compute one.
+        """
+        found = []
+        names = list(dict.fromkeys(names))
+        computed = self.evaluate(name for name in names if name not in self.stored)
+        for name in names:
+            tensor = onnx.TensorProto()
+            tensor.CopyFrom(self.stored[name] if name in self.stored else numpy_helper.from_array(computed[name]))
+            tensor.name = name
+            found.append(tensor)
+        return found
+
     def chain(self, name: str) -> list[onnx.NodeProto]:
         """The nodes that a constant tensor is computed by, the last one first."""
         nodes: list[onnx.NodeProto] = []
