@@ -95,6 +95,13 @@ class Graph:
             pending += reads(node)
         return nodes
 
+    def roots(self, name: str) -> list[str]:
+        """Stored tensors that `name` is computed from, the largest first: its values, then scales and shapes."""
+        if name in self.stored:
+            return [name]
+        found = [each for node in self.chain(name) for each in reads(node) if each in self.stored]
+        return sorted(dict.fromkeys(found), key=lambda each: -int(np.prod(self.stored[each].dims))) or [name]
+
     def part(self, names: list[str], given: dict[str, onnx.TensorProto]) -> onnx.ModelProto:
         """A model without inputs that computes `names` from the tensors `given`."""
         nodes = [self._without_like(node) for node in self._nodes_of(names, stop=given, values=True)]

@@ -16,7 +16,7 @@ from typing import Any, Literal
 import numpy as np
 import onnx
 
-from hw_targets.constants import Graph, reads
+from hw_targets.constants import Graph
 from hw_targets.running import GraphError, run_unoptimised
 
 __all__ = ["ComputeNode", "Graph", "GraphError", "Kind", "Weight", "compute_nodes", "run_unoptimised"]
@@ -158,7 +158,7 @@ def _weight(graph: Graph, names: list[str], values: np.ndarray, factor: float = 
             break
     if codebook is not None:
         codebook = codebook.astype(np.float32) * np.float32(factor)
-    roots = [each for name in names for each in _roots(graph, name)]
+    roots = [each for name in names for each in graph.roots(name)]
     stored_dtype = graph.stored[stored].data_type if stored in graph.stored else onnx.TensorProto.FLOAT
     canonical = _as_float32(values, factor, roots)
     return Weight(canonical, codebook, scale, stored_dtype, tuple(dict.fromkeys(roots)), tuple(names))
@@ -176,14 +176,6 @@ def _as_float32(values: np.ndarray, factor: float, roots: list[str]) -> np.ndarr
         if lost or not np.isfinite(canonical).all():
             raise GraphError(f"The weight from {roots[0]!r} has values that float32 does not hold; scale them.")
     return canonical
-
-
-def _roots(graph: Graph, name: str) -> list[str]:
-    """Stored tensors that `name` is computed from, the largest first: its values, then scales and shapes."""
-    if name in graph.stored:
-        return [name]
-    found = [each for node in graph.chain(name) for each in reads(node) if each in graph.stored]
-    return sorted(dict.fromkeys(found), key=lambda each: -int(np.prod(graph.stored[each].dims)))
 
 
 def _name(node: onnx.NodeProto, weight: Weight | None) -> str:

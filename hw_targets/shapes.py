@@ -59,27 +59,30 @@ def known_shapes(
     return {name: numpy_helper.from_array(first[name], name) for name in alike}
 
 
-def shapes_of(model: onnx.ModelProto, stored: Mapping[str, TensorProto], names: Sequence[str]) -> dict[str, list[int]]:
-    """The shapes of activations for one sample; of none where the graph cannot be run on zeros."""
-    asked = onnx.ModelProto()
-    asked.CopyFrom(_skeleton(model, stored))
-    ends = {name: f"{name}.shape" for name in names}
-    for name, end in ends.items():
-        asked.graph.node.append(onnx.helper.make_node("Shape", [name], [end]))
-    found = _run(asked, list(ends.values()), batch=1)
-    return {name: [int(length) for length in found[end]] for name, end in ends.items() if end in found}
-
-
 def run_on_zeros(
-    model: onnx.ModelProto, stored: Mapping[str, TensorProto], names: Sequence[str], *, batch: int
+    model: onnx.ModelProto,
+    stored: Mapping[str, TensorProto],
+    names: Sequence[str],
+    *,
+    batch: int,
+    small: int = SMALL,
+    given: Mapping[str, np.ndarray] | None = None,
 ) -> dict[str, np.ndarray]:
-    """Values of tensors that depend on shapes alone; none where the graph cannot be run on zeros."""
-    return _run(_skeleton(model, stored), list(names), batch=batch)
+    """The values that `names` have where the input and all large floats are zero.
+
+    Args:
+        small: the size up to which floats keep their values.
+        given: tensors that have these values, whatever the graph computes.
+
+    Returns:
+        None of them where the graph cannot be run so.
+    """
+    return _run(_skeleton(model, stored, small, given or {}), list(names), batch=batch)
 
 
 def element_types(model: onnx.ModelProto, stored: Mapping[str, TensorProto]) -> dict[str, int]:
     """The ONNX data type of every tensor that has one."""
-    inferred = onnx.shape_inference.infer_shapes(_skeleton(model, stored)).graph
+    inferred = onnx.shape_inference.infer_shapes(_skeleton(model, stored, SMALL, {})).graph
     values = (*inferred.input, *inferred.value_info, *inferred.output)
     return {value.name: value.type.tensor_type.elem_type for value in values}
 
@@ -89,13 +92,18 @@ def _is_long(tensor: TensorProto) -> bool:
     return size > (INDEXES if tensor.data_type == TensorProto.INT64 else 1)
 
 
-def _skeleton(model: onnx.ModelProto, stored: Mapping[str, TensorProto]) -> onnx.ModelProto:
+def _skeleton(
+    model: onnx.ModelProto, stored: Mapping[str, TensorProto], small: int, given: Mapping[str, np.ndarray]
+) -> onnx.ModelProto:
     """`model` with zeros of the same shape in place of its large floats."""
     graph = onnx.GraphProto(name="skeleton")
     graph.input.extend(value for value in model.graph.input if value.name not in stored)
     graph.output.extend(model.graph.output)
+    graph.initializer.extend(numpy_helper.from_array(value, name) for name, value in given.items())
     for name, tensor in stored.items():
-        if tensor.data_type in LEFT_OUT and np.prod(tensor.dims, dtype=np.int64) > SMALL:
+        if name in given:
+            continue
+        if tensor.data_type in LEFT_OUT and np.prod(tensor.dims, dtype=np.int64) > small:
             shape = numpy_helper.from_array(np.asarray(tensor.dims, np.int64), f"{name}.dims")
             zero = onnx.helper.make_tensor("zero", tensor.data_type, [1], [0.0])
             graph.initializer.append(shape)
@@ -104,7 +112,9 @@ def _skeleton(model: onnx.ModelProto, stored: Mapping[str, TensorProto]) -> onnx
             kept = graph.initializer.add()
             kept.CopyFrom(tensor)
             kept.name = name
-    graph.node.extend(node for node in model.graph.node if node.op_type != "Constant")
+    graph.node.extend(
+        node for node in model.graph.node if node.op_type != "Constant" and not set(node.output) & set(given)
+    )
     return onnx.helper.make_model(graph, opset_imports=model.opset_import, ir_version=model.ir_version)
 
 

@@ -96,9 +96,7 @@ def _first_with_weight_of(node: ComputeNode, nodes: list[ComputeNode]) -> str:
     return next(
         each.name
         for each in nodes
-        if each.weight is not None
-        and each.weight.roots == own.roots
-        and np.array_equal(each.weight.values, own.values)
+        if each.weight is not None and each.weight.roots == own.roots and np.array_equal(each.weight.values, own.values)
     )
 
 
