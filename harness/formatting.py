@@ -19,7 +19,11 @@ LADDERS: dict[str, tuple[tuple[float, str], ...]] = {
     "per_s": ((1, "/s"), (1e3, "k/s"), (1e6, "M/s"), (1e9, "G/s")),
 }
 UNITS = {"ns": "ns", "pj": "pj", "bytes": "bytes", "byte": "bytes", "b": "bytes", "samples/s": "per_s", "1/s": "per_s"}
-COUNTS = ("macs_dense", "macs_effective", "parameters", "weights_nonzero")
+COUNTS = (
+    *("macs_dense", "macs_effective", "parameters", "parameters_beyond_dense", "weights_kept", "weights_nonzero"),
+    *("numbers_in_layers", "numbers_in_other_parameters", "numbers_in_shapes"),
+    *("numbers_unattributed", "numbers_unused"),
+)
 TITLES = {
     "latency_p50_ns": "Latency, median",
     "latency_p90_ns": "Latency, 90th percentile",
@@ -37,6 +41,13 @@ TITLES = {
     "throughput_speedup_vs_dense": "Throughput against dense",
     "energy_per_inference_pj": "Energy per inference",
     "parameters": "Parameters",
+    "parameters_beyond_dense": "Other parameters beyond dense",
+    "weights_kept": "Weights kept",
+    "numbers_in_layers": "Stored numbers, layers",
+    "numbers_in_other_parameters": "Stored numbers, other parameters",
+    "numbers_in_shapes": "Stored numbers, shapes",
+    "numbers_unattributed": "Stored numbers, unattributed",
+    "numbers_unused": "Stored numbers, unused",
 }
 
 

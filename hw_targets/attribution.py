@@ -17,7 +17,7 @@ import onnx
 from hw_targets.carrying import weights_in_products
 from hw_targets.constants import Graph
 from hw_targets.graph import ComputeNode
-from hw_targets.movement import SELECTING, element_ids, moved_from
+from hw_targets.movement import SELECTING, element_ids, moved_from, sources
 from hw_targets.roles import BY_WEIGHT, QUANTISING, TABLES, Role, first, is_index, is_layout
 
 UNUSED = len(BY_WEIGHT)
@@ -135,6 +135,8 @@ def _role(graph: Graph, node: onnx.NodeProto, slot: int, of_layer: bool) -> Role
         return "table"
     if node.op_type in QUANTISING and slot > 0 and name in graph.constant and _size(graph, name) == 1:
         return "format"
+    if node.op_type in ("ConvInteger", "MatMulInteger") and slot > 1:  # zero points
+        return "format"
     return "other"
 
 
@@ -145,18 +147,23 @@ def _picks_each_once(graph: Graph, name: str) -> bool:
 
 
 def _outside_layers(graph: Graph, uses: Uses) -> dict[Role, tuple[int, int]]:
-    """Numbers of constant tensors where they meet activations: `(all, non-zero)`, by role."""
+    """Numbers of constant tensors where they meet activations: `(all, non-zero)`, by role.
+
+    A table that a layer multiplies by as well is counted there.
+    """
     meeting: dict[str, Role] = {}
     for name in graph.constant:
         roles = {role for node, role in uses[name] if node is None or not graph.constant.issuperset(node.output)}
         role = first(roles)
-        if role in ("table", "other"):
+        tied = any(of == "layer" for source in sources(graph, name) for _, of in uses[source])
+        if role in ("table", "other") and not tied:
             meeting[name] = role
     values = graph.evaluate(sorted(meeting))
-    found: dict[Role, tuple[int, int]] = {}
-    for role in ("table", "other"):
-        own = [values[name] for name, each in meeting.items() if each == role]
-        found[role] = sum(each.size for each in own), int(sum(np.count_nonzero(each) for each in own))
+    found: dict[Role, tuple[int, int]] = {"table": (0, 0), "other": (0, 0)}
+    for name, own in meeting.items():
+        size, nonzero = found[own]
+        held = np.count_nonzero(values[name]) if values[name].dtype.kind == "f" else values[name].size  # codes, signs
+        found[own] = size + values[name].size, nonzero + int(held)
     return found
 
 

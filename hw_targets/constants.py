@@ -102,6 +102,19 @@ class Graph:
         found = [each for node in self.chain(name) for each in reads(node) if each in self.stored]
         return sorted(dict.fromkeys(found), key=lambda each: -int(np.prod(self.stored[each].dims))) or [name]
 
+    def nearest(self, name: str) -> str | None:
+        """The largest stored tensor among those that fewest nodes lie between and `name`; no single numbers."""
+        level, seen = [name], set()
+        while level:
+            behind = [each for each in level if each in self.constant for each in self.roots(each)]
+            sizes = {each: int(np.prod(self.stored[each].dims)) for each in behind if each in self.stored}
+            if sizes and max(sizes.values()) > 1:
+                return max(sizes, key=lambda each: sizes[each])
+            seen.update(level)
+            nodes = [self.producer[each] for each in level if each in self.producer and each not in self.constant]
+            level = [each for node in nodes for each in reads(node) if each not in seen]
+        return None
+
     def part(self, names: list[str], given: dict[str, onnx.TensorProto]) -> onnx.ModelProto:
         """A model without inputs that computes `names` from the tensors `given`."""
         nodes = [self._without_like(node) for node in self._nodes_of(names, stop=given, values=True)]

@@ -112,7 +112,7 @@ def _compute_node(graph: Graph, node: onnx.NodeProto) -> ComputeNode:
     constant = [name in graph.constant for name in node.input[:2]]
     if node.op_type == "Conv":
         if not constant[1]:
-            raise GraphError(f"Convolution {node.name!r}: its weights depend on the input.")
+            raise GraphError(_of_input(graph, node, node.input[1]))
         values = _as_2d_convolution(graph.evaluate([node.input[1]])[node.input[1]], node)
         weight = _weight(graph, [node.input[1]], values)
         return ComputeNode(_name(node, weight), "conv", node, attributes, (node.input[0],), weight)
@@ -120,7 +120,7 @@ def _compute_node(graph: Graph, node: onnx.NodeProto) -> ComputeNode:
         return ComputeNode(_name(node, None), "matmul", node, attributes, tuple(node.input[:2]), None)
     left = constant[0]
     name = node.input[0 if left else 1]
-    values = _as_matrix(graph.evaluate([name])[name], node)
+    values = _as_matrix(graph.evaluate([name])[name], node, name)
     transposed = bool(attributes.get("transA" if left else "transB", 0))
     factor = float(attributes.get("alpha", 1.0)) if node.op_type == "Gemm" else 1.0
     values = values if transposed != left else values.T
@@ -131,8 +131,9 @@ def _compute_node(graph: Graph, node: onnx.NodeProto) -> ComputeNode:
 def _lstm(graph: Graph, node: onnx.NodeProto, attributes: Mapping[str, Any]) -> ComputeNode:
     if attributes.get("direction", b"forward") != b"forward" or attributes.get("layout", 0):
         raise GraphError(f"LSTM {node.name!r}: only one forward direction, with layout 0, can be traced.")
-    if not graph.constant.issuperset(node.input[1:3]):
-        raise GraphError(f"LSTM {node.name!r}: its weights depend on the input.")
+    for name in node.input[1:3]:
+        if name not in graph.constant:
+            raise GraphError(_of_input(graph, node, name))
     parts = graph.evaluate(node.input[1:3])
     values = np.concatenate([parts[node.input[1]][0], parts[node.input[2]][0]], axis=1)
     weight = _weight(graph, list(node.input[1:3]), values)
@@ -186,17 +187,28 @@ def _name(node: onnx.NodeProto, weight: Weight | None) -> str:
     return node.name or node.output[0]
 
 
+def _of_input(graph: Graph, node: onnx.NodeProto, name: str) -> str:
+    """Why weights that depend on the input are refused; names the stored tensor that is mixed in last."""
+    found = graph.nearest(name)
+    mixed = f" and on the stored tensor {found!r}; multiply by the tensor itself" if found else ""
+    return f"{node.op_type} {node.name!r}: its weights depend on the input{mixed}."
+
+
 def _as_2d_convolution(values: np.ndarray, node: onnx.NodeProto) -> np.ndarray:
     if values.ndim == 3:
         return values[:, :, None, :]
     if values.ndim != 4:
-        raise GraphError(f"Convolution {node.name!r} has weights {list(values.shape)}; 1-D and 2-D can be traced.")
+        raise GraphError(
+            f"Convolution {node.name!r} has weights {node.input[1]!r} {list(values.shape)}; 1-D and 2-D can be traced."
+        )
     return values
 
 
-def _as_matrix(values: np.ndarray, node: onnx.NodeProto) -> np.ndarray:
+def _as_matrix(values: np.ndarray, node: onnx.NodeProto, name: str) -> np.ndarray:
     if values.ndim > 2 and np.prod(values.shape[:-2]) == 1:
         return values.reshape(values.shape[-2:])
     if values.ndim != 2:
-        raise GraphError(f"{node.op_type} {node.name!r} has weights {list(values.shape)}; only a matrix can be traced.")
+        raise GraphError(
+            f"{node.op_type} {node.name!r} has weights {name!r} {list(values.shape)}; only a matrix can be traced."
+        )
     return values

@@ -47,8 +47,10 @@ def _walk(graph: Graph, name: str) -> dict[str, list[str]]:
         if current in found:
             continue
         node = graph.producer.get(current)
-        given = current in graph.stored or current in graph.known or node is None
-        found[current] = [] if given else moved_from(graph, node)
+        if current in graph.stored or current in graph.known or node is None:
+            found[current] = []
+        else:
+            found[current] = moved_from(graph, node)
         pending += found[current]
     return found
 

@@ -120,7 +120,7 @@ def _skeleton(
 
 def _run(model: onnx.ModelProto, names: list[str], *, batch: int) -> dict[str, np.ndarray]:
     """The tensors `names` for zeros as input, by only the nodes that they need."""
-    needed, nodes = set(names), []
+    needed, nodes = set(names), list[onnx.NodeProto]()
     for node in reversed(model.graph.node):
         if needed.intersection(node.output):
             needed.update(node.input)

@@ -128,12 +128,12 @@ def kept(model: Sizes, dense: Sizes) -> int:
 
 
 def beyond(model: Sizes, dense: Sizes) -> int:
-    """Non-zero numbers outside the layers that `dense` does not have: a weight in another place is a weight.
+    """Non-zero numbers outside the layers, above those of `dense`: a weight in another place is a weight.
 
     What a number format needs is allowed for: one scale for each output of a layer on integers.
     """
-    tables = max(0, model.tables[1] - dense.tables[0])
-    return tables + max(0, model.others[1] - dense.others[0] - model.integer_outputs)
+    tables = max(0, model.tables[1] - dense.tables[1])
+    return tables + max(0, model.others[1] - dense.others[1] - model.integer_outputs)
 
 
 def removed_fraction(model: Sizes, dense: Sizes) -> float:
