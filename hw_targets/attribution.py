@@ -79,7 +79,7 @@ def attribute(graph: Graph, computes: Sequence[ComputeNode]) -> Attribution:
     for each in by_element.values():
         counts += each
     total = dict(zip((*BY_WEIGHT, "unused"), counts.tolist(), strict=True))
-    outside = _outside_layers(graph, uses)
+    outside = _outside_layers(graph, computes, uses)
     return Attribution(
         Numbers(
             layers=total["layer"],
@@ -146,21 +146,29 @@ def _picks_each_once(graph: Graph, name: str) -> bool:
     return bool(np.unique(indexes).size == indexes.size)
 
 
-def _outside_layers(graph: Graph, uses: Uses) -> dict[Role, tuple[int, int]]:
+def _outside_layers(graph: Graph, computes: Sequence[ComputeNode], uses: Uses) -> dict[Role, tuple[int, int]]:
     """Numbers of constant tensors where they meet activations: `(all, non-zero)`, by role.
 
-    A table that a layer multiplies by as well is counted there.
+    A table that a layer multiplies by as well, whole and unchanged, is counted there.
     """
+    in_layers = {
+        tuple(sources(graph, name)): np.count_nonzero(each.weight.values)
+        for each in computes
+        if each.weight is not None
+        for name in each.weight.tensors[: len(each.weight.tensors) == 1]
+        if each.weight.values.size == sum(_size(graph, source) for source in sources(graph, name))
+    }
     meeting: dict[str, Role] = {}
     for name in graph.constant:
         roles = {role for node, role in uses[name] if node is None or not graph.constant.issuperset(node.output)}
-        role = first(roles)
-        tied = any(of == "layer" for source in sources(graph, name) for _, of in uses[source])
-        if role in ("table", "other") and not tied:
+        role = first(roles - {"layer"})
+        if role in ("table", "other"):
             meeting[name] = role
     values = graph.evaluate(sorted(meeting))
     found: dict[Role, tuple[int, int]] = {"table": (0, 0), "other": (0, 0)}
     for name, own in meeting.items():
+        if in_layers.get((name,), -1) == np.count_nonzero(values[name]):
+            continue
         size, nonzero = found[own]
         held = np.count_nonzero(values[name]) if values[name].dtype.kind == "f" else values[name].size  # codes, signs
         found[own] = size + values[name].size, nonzero + int(held)
