@@ -40,7 +40,10 @@ def weights_in_products(graph: Graph, computes: Sequence[ComputeNode]) -> list[s
         for factor in product.inputs
     ]
     factors = [each for each in factors if each[2]]
-    values = _with_loads(graph, {factor: list(load) for _, factor, load in factors})
+    thin = [
+        each.node.output[0] for each in computes if each.weight is not None and each.node.input[1] in graph.constant
+    ]
+    values = _with_loads(graph, {factor: list(load) for _, factor, load in factors}, thin)
     found: dict[str, None] = {}
     for product, factor, load in factors:
         suspects = load if _rank(values.get(factor)) > len(load) else {}
@@ -49,15 +52,17 @@ def weights_in_products(graph: Graph, computes: Sequence[ComputeNode]) -> list[s
             rank = _rank_of(graph, factor, name) if name in suspects or not vector else 1
             if plain and rank > 1 and factor in values:
                 raise GraphError(_refusal(graph, product, name))
-            if not vector and rank != 1:
+            if rank > 1 or (rank == 0 and not vector):
                 found[name] = None
     return list(found)
 
 
-def _with_loads(graph: Graph, loads: Mapping[str, Sequence[str]]) -> dict[str, np.ndarray]:
+def _with_loads(graph: Graph, loads: Mapping[str, Sequence[str]], thin: Sequence[str]) -> dict[str, np.ndarray]:
     """What factors of products come to where all is zero but the tensors that they carry, drawn at random."""
     given = {name: _drawn(graph, name) for name in sorted({name for load in loads.values() for name in load})}
-    return run_on_zeros(graph.model, graph.stored, list(loads), batch=1, small=1, given=given) if loads else {}
+    if not loads:
+        return {}
+    return run_on_zeros(graph.model, graph.stored, list(loads), batch=1, small=1, given=given, thin=thin)
 
 
 def _rank_of(graph: Graph, factor: str, name: str) -> int:

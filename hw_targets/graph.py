@@ -77,7 +77,7 @@ class ComputeNode:
     weight_on_left: bool = False
 
 
-def compute_nodes(model: onnx.ModelProto) -> list[ComputeNode]:
+def compute_nodes(model: onnx.ModelProto, graph: Graph | None = None) -> list[ComputeNode]:
     """All nodes that multiply activations, by weights or by one another, in the graph's order.
 
     Nodes on which no output depends are left out.
@@ -85,11 +85,14 @@ def compute_nodes(model: onnx.ModelProto) -> list[ComputeNode]:
     A layer is named after its weight's stored tensor, without `.weight` and what may follow it
     (`layer1.0.conv1`), and otherwise after its node.
 
+    Args:
+        graph: of `model`, where it is at hand.
+
     Raises:
         GraphError: a node multiplies in a way that is not understood; counting nothing for it
             would be wrong.
     """
-    graph = Graph(model)
+    graph = graph or Graph(model)
     found = []
     names: dict[str, int] = {}
     for node in graph.live:

@@ -91,7 +91,7 @@ def sizes(model: onnx.ModelProto) -> Sizes:
         ValueError: a weight is NaN or infinite.
     """
     graph = Graph(model)
-    computes = compute_nodes(model)
+    computes = compute_nodes(model, graph)
     found = attribute(graph, computes)
     layers = tuple(_layer(*each) for each in distinct_weights(graph, computes))
     weights = sum(layer.weights for layer in layers)
