@@ -40,6 +40,13 @@ TITLES = {
     "throughput_speedup_vs_dense": "Throughput against dense",
     "energy_per_inference_pj": "Energy per inference",
     "parameters": "Parameters",
+    "parameters_beyond_dense": "Other parameters beyond dense",
+    "weights_kept": "Weights kept",
+    "numbers_in_layers": "Stored numbers, layers",
+    "numbers_in_other_parameters": "Stored numbers, other parameters",
+    "numbers_in_shapes": "Stored numbers, shapes",
+    "numbers_unattributed": "Stored numbers, unattributed",
+    "numbers_unused": "Stored numbers, unused",
 }
 
 

@@ -9,13 +9,17 @@ the weight is what the runtime computes from it, so such chains are run, not int
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 import onnx
-from onnx import numpy_helper
+
+from hw_targets.constants import Graph
+from hw_targets.running import GraphError, run_unoptimised
+
+__all__ = ["ComputeNode", "Graph", "GraphError", "Kind", "Weight", "compute_nodes", "run_unoptimised"]
 
 Kind = Literal["conv", "linear", "lstm", "matmul"]
 
@@ -28,13 +32,6 @@ NOT_UNDERSTOOD = frozenset(
 HANDING_ON = frozenset({"Cast", "Flatten", "Identity", "Reshape", "Slice", "Squeeze", "Transpose", "Unsqueeze"})
 # `fc.weight`, or what a parametrisation of it keeps: `fc.parametrizations.weight.0.codes`.
 LAYER_OF_WEIGHT = r"(.+?)(?:\.weight|\.parametrizations\.weight\..+)"
-RANDOM = frozenset(
-    {"Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"}
-)
-
-
-class GraphError(ValueError):
-    """A graph whose multiplications cannot be counted; says which node and why."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +47,7 @@ class Weight:
         stored_dtype: ONNX data type of what is stored for each weight: codes, integers or floats;
             float where the weight is computed in another way (a product with a mask).
         roots: names of the stored tensors that the chain starts from.
+        tensors: names of the constant tensors that the node reads as its weight.
     """
 
     values: np.ndarray
@@ -57,6 +55,7 @@ class Weight:
     scale: np.ndarray | None
     stored_dtype: int
     roots: tuple[str, ...]
+    tensors: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -78,85 +77,25 @@ class ComputeNode:
     weight_on_left: bool = False
 
 
-class Graph:
-    """The tensors of a model's main graph, by name.
-
-    Attributes:
-        stored: name → tensor, for initialisers and `Constant` nodes alike.
-        constant: names of all tensors that depend on no input.
-    """
-
-    def __init__(self, model: onnx.ModelProto) -> None:
-        self.model = model
-        self.producer = {out: node for node in model.graph.node for out in node.output if out}
-        self.stored = {tensor.name: tensor for tensor in model.graph.initializer}
-        for node in model.graph.node:
-            if node.op_type == "Constant":
-                self.stored[node.output[0]] = _constant_tensor(node)
-        self.constant = set(self.stored)
-        for node in model.graph.node:  # in topological order, as ONNX demands
-            inputs = [name for name in node.input if name]
-            fixed = inputs and node.op_type not in RANDOM and self.constant.issuperset(inputs)
-            if fixed and not any(
-                a.type in (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS) for a in node.attribute
-            ):
-                self.constant.update(name for name in node.output if name)
-
-    def evaluate(self, names: Iterable[str]) -> dict[str, np.ndarray]:
-        """The values of constant tensors, computed in ONNX Runtime where they are not stored.
-
-        Raises:
-            GraphError: the runtime refused to compute them.
-        """
-        names = list(dict.fromkeys(names))
-        values = {name: numpy_helper.to_array(self.stored[name]) for name in names if name in self.stored}
-        computed = [name for name in names if name not in values]
-        if computed:
-            values.update(zip(computed, run_unoptimised(self._constant_part(computed), computed, {}), strict=True))
-        return values
-
-    def chain(self, name: str) -> list[onnx.NodeProto]:
-        """The nodes that a constant tensor is computed by, the last one first."""
-        nodes: list[onnx.NodeProto] = []
-        pending, seen = [name], set()
-        while pending:
-            current = pending.pop(0)
-            node = self.producer.get(current)
-            if current in seen or current in self.stored or node is None:
-                continue
-            seen.add(current)
-            if node not in nodes:
-                nodes.append(node)
-            pending += [each for each in node.input if each]
-        return nodes
-
-    def _constant_part(self, names: list[str]) -> onnx.ModelProto:
-        nodes = {id(node) for name in names for node in self.chain(name)}
-        nodes_in_order = [node for node in self.model.graph.node if id(node) in nodes]
-        needed = {each for node in nodes_in_order for each in node.input}
-        outputs = [onnx.ValueInfoProto(name=name) for name in names]
-        part = onnx.helper.make_graph(nodes_in_order, "constants", [], outputs)
-        for name in sorted(needed & set(self.stored)):
-            tensor = part.initializer.add()
-            tensor.CopyFrom(self.stored[name])
-            tensor.name = name
-        return onnx.helper.make_model(part, opset_imports=self.model.opset_import, ir_version=self.model.ir_version)
-
-
-def compute_nodes(model: onnx.ModelProto) -> list[ComputeNode]:
+def compute_nodes(model: onnx.ModelProto, graph: Graph | None = None) -> list[ComputeNode]:
     """All nodes that multiply activations, by weights or by one another, in the graph's order.
+
+    Nodes on which no output depends are left out.
 
     A layer is named after its weight's stored tensor, without `.weight` and what may follow it
     (`layer1.0.conv1`), and otherwise after its node.
+
+    Args:
+        graph: of `model`, where it is at hand.
 
     Raises:
         GraphError: a node multiplies in a way that is not understood; counting nothing for it
             would be wrong.
     """
-    graph = Graph(model)
+    graph = graph or Graph(model)
     found = []
     names: dict[str, int] = {}
-    for node in model.graph.node:
+    for node in graph.live:
         if node.op_type in NOT_UNDERSTOOD:
             raise GraphError(f"Node {node.name!r}: operator {node.op_type} cannot be traced. Known: {MULTIPLYING}.")
         if node.op_type not in MULTIPLYING or graph.constant.issuperset(node.output):
@@ -176,7 +115,7 @@ def _compute_node(graph: Graph, node: onnx.NodeProto) -> ComputeNode:
     constant = [name in graph.constant for name in node.input[:2]]
     if node.op_type == "Conv":
         if not constant[1]:
-            raise GraphError(f"Convolution {node.name!r}: its weights depend on the input.")
+            raise GraphError(_of_input(graph, node, node.input[1]))
         values = _as_2d_convolution(graph.evaluate([node.input[1]])[node.input[1]], node)
         weight = _weight(graph, [node.input[1]], values)
         return ComputeNode(_name(node, weight), "conv", node, attributes, (node.input[0],), weight)
@@ -184,7 +123,7 @@ def _compute_node(graph: Graph, node: onnx.NodeProto) -> ComputeNode:
         return ComputeNode(_name(node, None), "matmul", node, attributes, tuple(node.input[:2]), None)
     left = constant[0]
     name = node.input[0 if left else 1]
-    values = _as_matrix(graph.evaluate([name])[name], node)
+    values = _as_matrix(graph.evaluate([name])[name], node, name)
     transposed = bool(attributes.get("transA" if left else "transB", 0))
     factor = float(attributes.get("alpha", 1.0)) if node.op_type == "Gemm" else 1.0
     values = values if transposed != left else values.T
@@ -195,8 +134,9 @@ def _compute_node(graph: Graph, node: onnx.NodeProto) -> ComputeNode:
 def _lstm(graph: Graph, node: onnx.NodeProto, attributes: Mapping[str, Any]) -> ComputeNode:
     if attributes.get("direction", b"forward") != b"forward" or attributes.get("layout", 0):
         raise GraphError(f"LSTM {node.name!r}: only one forward direction, with layout 0, can be traced.")
-    if not graph.constant.issuperset(node.input[1:3]):
-        raise GraphError(f"LSTM {node.name!r}: its weights depend on the input.")
+    for name in node.input[1:3]:
+        if name not in graph.constant:
+            raise GraphError(_of_input(graph, node, name))
     parts = graph.evaluate(node.input[1:3])
     values = np.concatenate([parts[node.input[1]][0], parts[node.input[2]][0]], axis=1)
     weight = _weight(graph, list(node.input[1:3]), values)
@@ -222,20 +162,24 @@ def _weight(graph: Graph, names: list[str], values: np.ndarray, factor: float = 
             break
     if codebook is not None:
         codebook = codebook.astype(np.float32) * np.float32(factor)
-    roots = [each for name in names for each in _roots(graph, name)]
+    roots = [each for name in names for each in graph.roots(name)]
     stored_dtype = graph.stored[stored].data_type if stored in graph.stored else onnx.TensorProto.FLOAT
-    canonical = np.ascontiguousarray(values, np.float32)
-    if factor != 1.0:
-        canonical = canonical * np.float32(factor)
-    return Weight(canonical, codebook, scale, stored_dtype, tuple(dict.fromkeys(roots)))
+    canonical = _as_float32(values, factor, roots)
+    return Weight(canonical, codebook, scale, stored_dtype, tuple(dict.fromkeys(roots)), tuple(names))
 
 
-def _roots(graph: Graph, name: str) -> list[str]:
-    """Stored tensors that `name` is computed from, the largest first: its values, then scales and shapes."""
-    if name in graph.stored:
-        return [name]
-    found = [each for node in graph.chain(name) for each in node.input if each in graph.stored]
-    return sorted(dict.fromkeys(found), key=lambda each: -int(np.prod(graph.stored[each].dims)))
+def _as_float32(values: np.ndarray, factor: float, roots: list[str]) -> np.ndarray:
+    """`values · factor`; a number that float32 holds as zero or infinite would be lost to every count."""
+    with np.errstate(over="ignore"):
+        canonical = np.ascontiguousarray(values, np.float32)
+        if factor != 1.0:
+            canonical = canonical * np.float32(factor)
+    wider = values.dtype.kind == "f" and values.dtype.itemsize > 4
+    if wider or factor != 1.0:
+        lost = np.count_nonzero(canonical) != np.count_nonzero(values) * (factor != 0)
+        if lost or not np.isfinite(canonical).all():
+            raise GraphError(f"The weight from {roots[0]!r} has values that float32 does not hold; scale them.")
+    return canonical
 
 
 def _name(node: onnx.NodeProto, weight: Weight | None) -> str:
@@ -246,44 +190,28 @@ def _name(node: onnx.NodeProto, weight: Weight | None) -> str:
     return node.name or node.output[0]
 
 
+def _of_input(graph: Graph, node: onnx.NodeProto, name: str) -> str:
+    """Why weights that depend on the input are refused; names the stored tensor that is mixed in last."""
+    found = graph.nearest(name)
+    mixed = f" and on the stored tensor {found!r}; multiply by the tensor itself" if found else ""
+    return f"{node.op_type} {node.name!r}: its weights depend on the input{mixed}."
+
+
 def _as_2d_convolution(values: np.ndarray, node: onnx.NodeProto) -> np.ndarray:
     if values.ndim == 3:
         return values[:, :, None, :]
     if values.ndim != 4:
-        raise GraphError(f"Convolution {node.name!r} has weights {list(values.shape)}; 1-D and 2-D can be traced.")
+        raise GraphError(
+            f"Convolution {node.name!r} has weights {node.input[1]!r} {list(values.shape)}; 1-D and 2-D can be traced."
+        )
     return values
 
 
-def _as_matrix(values: np.ndarray, node: onnx.NodeProto) -> np.ndarray:
+def _as_matrix(values: np.ndarray, node: onnx.NodeProto, name: str) -> np.ndarray:
     if values.ndim > 2 and np.prod(values.shape[:-2]) == 1:
         return values.reshape(values.shape[-2:])
     if values.ndim != 2:
-        raise GraphError(f"{node.op_type} {node.name!r} has weights {list(values.shape)}; only a matrix can be traced.")
+        raise GraphError(
+            f"{node.op_type} {node.name!r} has weights {name!r} {list(values.shape)}; only a matrix can be traced."
+        )
     return values
-
-
-def _constant_tensor(node: onnx.NodeProto) -> onnx.TensorProto:
-    value = onnx.helper.get_attribute_value(node.attribute[0])
-    if isinstance(value, onnx.TensorProto):
-        return value
-    if node.attribute[0].name in ("value_float", "value_floats"):
-        return numpy_helper.from_array(np.asarray(value, np.float32))
-    if node.attribute[0].name in ("value_int", "value_ints"):
-        return numpy_helper.from_array(np.asarray(value, np.int64))
-    raise GraphError(f"Constant {node.output[0]!r}: {node.attribute[0].name} cannot be traced; use `value`.")
-
-
-def run_unoptimised(model: onnx.ModelProto, outputs: list[str], feed: dict[str, np.ndarray]) -> list[np.ndarray]:
-    """Run in ONNX Runtime with all graph optimisations off, on one thread."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    try:
-        session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-        values: list[np.ndarray] = session.run(outputs, feed)
-        return values
-    except Exception as error:  # the runtime's errors share no narrower base
-        raise GraphError(f"ONNX Runtime could not run the graph: {error}") from error

@@ -5,16 +5,21 @@ the same weights need when each layer is stored without loss in its smallest for
 (`hw_targets.formats`). `bytes_dense` is what they need at four bytes a parameter.
 
 What was removed is counted in non-zero weights of the layers that multiply, against all weights of
-the dense model's layers: a mask and a channel that is gone count alike.
+the dense model's layers: a mask and a channel that is gone count alike. No stored number escapes:
+what cannot be attributed was kept, and so was what other parameters hold beyond the dense model's
+own, or a weight could be removed by giving it another name (decision 012).
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import onnx
 
+from hw_targets.attribution import Attribution, Numbers, attribute
+from hw_targets.distinct import distinct_weights
 from hw_targets.formats import smallest_encoding
 from hw_targets.graph import ComputeNode, Graph, compute_nodes
 from hw_targets.trace import stored_bits
@@ -27,7 +32,7 @@ class LayerSize:
     """One layer's weight.
 
     Attributes:
-        weights, nonzero: counts.
+        weights, nonzero: counts, without those that an earlier layer has.
         encoding: its smallest lossless format.
         bits_encoded: in that format, with its codebook or scales.
     """
@@ -45,80 +50,115 @@ class Sizes:
     """A model's size. A weight that several layers share counts once.
 
     Attributes:
-        layers: those that multiply by weights.
+        layers: those that multiply by weights of their own.
         weights, nonzero: sums over the layers.
-        parameters: the layers' weights and all other floats among the initialisers: biases, and the
-            four tensors of a batch norm.
+        unattributed: stored tensor → its numbers that products of activations multiply by.
+        tables, others: numbers outside the layers that are looked up, and all others, where they meet
+            activations: `(all, non-zero)`.
+        integer_outputs: outputs of layers on integers, each of which brings a scale.
+        numbers: all that the file stores, by what it is there for.
+        parameters: the layers' weights and all other floats: biases, and the four tensors of a batch
+            norm; no single numbers of `Constant` nodes.
         bytes_stored: of all tensors in the file, each in its own type.
         bytes_dense: 4 · `parameters`.
-        bytes_encoded: the layers as encoded, all other tensors as stored.
+        bytes_encoded: the layers as encoded, all other numbers as stored.
     """
 
     layers: tuple[LayerSize, ...]
     weights: int
     nonzero: int
+    unattributed: Mapping[str, int]
+    tables: tuple[int, int]
+    others: tuple[int, int]
+    integer_outputs: int
+    numbers: Numbers
     parameters: int
     bytes_stored: int
     bytes_dense: int
     bytes_encoded: int
+
+    @property
+    def weights_and_unattributed(self) -> int:
+        """All that counts as weights."""
+        return self.weights + sum(self.unattributed.values())
 
 
 def sizes(model: onnx.ModelProto) -> Sizes:
     """Count the weights of `model`.
 
     Raises:
-        GraphError: a layer is not understood.
+        GraphError: a layer is not understood, or a stored tensor's part in a product; names it.
         ValueError: a weight is NaN or infinite.
     """
     graph = Graph(model)
-    layers: list[LayerSize] = []
-    roots: set[str] = set()
-    for compute in compute_nodes(model):
-        if compute.weight is not None and not roots.issuperset(compute.weight.roots):
-            layers.append(_layer(compute))
-            roots.update(compute.weight.roots)
-    others = [tensor for name, tensor in graph.stored.items() if name not in roots]
+    computes = compute_nodes(model, graph)
+    found = attribute(graph, computes)
+    layers = tuple(_layer(*each) for each in distinct_weights(graph, computes))
     weights = sum(layer.weights for layer in layers)
-    parameters = weights + sum(
-        _elements(tensor)
-        for tensor in model.graph.initializer
-        if tensor.name not in roots and tensor.data_type in FLOATS
-    )
+    parameters = weights + _floats(model, graph, found)
     encoded = (sum(layer.bits_encoded for layer in layers) + 7) // 8
     return Sizes(
-        layers=tuple(layers),
+        layers=layers,
         weights=weights,
         nonzero=sum(layer.nonzero for layer in layers),
+        unattributed=found.unattributed,
+        tables=found.tables,
+        others=found.others,
+        integer_outputs=sum(
+            each.weight.values.shape[0]
+            for each in computes
+            if each.weight is not None and each.node.op_type.endswith("Integer")
+        ),
+        numbers=found.numbers,
         parameters=parameters,
-        bytes_stored=sum(map(_bytes, graph.stored.values())),
+        bytes_stored=sum(_bytes(tensor.data_type, _elements(tensor)) for tensor in graph.stored.values()),
         bytes_dense=4 * parameters,
-        bytes_encoded=encoded + sum(map(_bytes, others)),
+        bytes_encoded=encoded
+        + sum(_bytes(tensor.data_type, found.not_layers[name]) for name, tensor in graph.stored.items()),
     )
+
+
+def kept(model: Sizes, dense: Sizes) -> int:
+    """The weights of `model` that count as kept.
+
+    Non-zero weights of layers, all numbers that cannot be attributed, and non-zero numbers outside
+    the layers beyond those that `dense` has there, tables and others apart.
+    """
+    return model.nonzero + sum(model.unattributed.values()) + beyond(model, dense)
+
+
+def beyond(model: Sizes, dense: Sizes) -> int:
+    """Non-zero numbers outside the layers, above those of `dense`: a weight in another place is a weight.
+
+    What a number format needs is allowed for: one scale for each output of a layer on integers.
+    """
+    tables = max(0, model.tables[1] - dense.tables[1])
+    return tables + max(0, model.others[1] - dense.others[1] - model.integer_outputs)
 
 
 def removed_fraction(model: Sizes, dense: Sizes) -> float:
-    """1 − non-zero weights of `model` / weights of `dense`, both of the layers that multiply.
+    """1 − weights kept in `model` / weights of `dense`, unattributed numbers among both.
 
     Raises:
-        ValueError: `dense` has no such weights.
+        ValueError: `dense` has no layer with weights.
     """
     if dense.weights == 0:
         raise ValueError("The dense model has no layer with weights, so no fraction of them can be removed.")
-    return 1 - model.nonzero / dense.weights
+    return 1 - kept(model, dense) / dense.weights_and_unattributed
 
 
 def compression_ratio(model: Sizes, dense: Sizes) -> float:
-    """Weights of `dense` / non-zero weights of `model`, both of the layers that multiply.
+    """Weights of `dense` / weights kept in `model`, unattributed numbers among both.
 
     Raises:
         ValueError: `model` has no non-zero weight.
     """
-    if model.nonzero == 0:
+    if kept(model, dense) == 0:
         raise ValueError("The model has no non-zero weight, so its compression ratio is not a number.")
-    return dense.weights / model.nonzero
+    return dense.weights_and_unattributed / kept(model, dense)
 
 
-def _layer(compute: ComputeNode) -> LayerSize:
+def _layer(compute: ComputeNode, weights: int, nonzero: int) -> LayerSize:
     weight = compute.weight
     assert weight is not None
     bits, overhead = stored_bits(weight.stored_dtype), 0
@@ -130,13 +170,22 @@ def _layer(compute: ComputeNode) -> LayerSize:
     if weight.scale is not None:
         overhead += 32 * weight.scale.size
     encoding, encoded = smallest_encoding(weight.values, bits)
-    nonzero = int(np.count_nonzero(weight.values))
-    return LayerSize(compute.name, weight.values.shape, weight.values.size, nonzero, encoding, encoded + overhead)
+    return LayerSize(compute.name, weight.values.shape, weights, nonzero, encoding, encoded + overhead)
 
 
 def _elements(tensor: onnx.TensorProto) -> int:
     return int(np.prod(tensor.dims, dtype=np.int64))
 
 
-def _bytes(tensor: onnx.TensorProto) -> int:
-    return (_elements(tensor) * stored_bits(tensor.data_type) + 7) // 8
+def _bytes(data_type: int, elements: int) -> int:
+    return (elements * stored_bits(data_type) + 7) // 8
+
+
+def _floats(model: onnx.ModelProto, graph: Graph, found: Attribution) -> int:
+    """Floats outside the layers; a single one in a `Constant` node is a hyper-parameter, no parameter."""
+    initial = {tensor.name for tensor in model.graph.initializer}
+    return sum(
+        found.not_layers[name]
+        for name, tensor in graph.stored.items()
+        if tensor.data_type in FLOATS and (name in initial or _elements(tensor) > 1)
+    )

@@ -90,7 +90,7 @@ class CpuTarget:
                 "settings": asdict(settings),
                 **times.conditions,
             },
-            layers=layer_rows(counts.traces, counts.dense_traces),
+            layers=layer_rows(counts.traces, counts.dense_traces, counts.unattributed),
         )
 
     def availability_detail(self) -> str:

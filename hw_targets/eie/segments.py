@@ -110,19 +110,12 @@ def _host_step(
 ) -> HostStep:
     import onnxruntime
 
-    constant = {name for node in group for name in node.input if name in graph.constant}
-    makers = {id(node) for name in constant for node in graph.chain(name)}
-    nodes = [node for node in graph.model.graph.node if id(node) in makers or any(node is own for own in group)]
-    needed = {name for node in nodes for name in node.input}
     values = []
     for name in inputs:
         elem_type = types[name].tensor_type.elem_type if name in types else onnx.TensorProto.FLOAT
         values.append(onnx.helper.make_tensor_value_info(name, elem_type, None))
-    part = onnx.helper.make_graph(nodes, "host", values, [onnx.ValueInfoProto(name=name) for name in outputs])
-    for name in sorted(needed & set(graph.stored)):
-        tensor = part.initializer.add()
-        tensor.CopyFrom(graph.stored[name])
-        tensor.name = name
+    part = onnx.helper.make_graph(group, "host", values, [onnx.ValueInfoProto(name=name) for name in outputs])
+    part.initializer.extend(graph.tensors(name for node in group for name in node.input if name in graph.constant))
     model = onnx.helper.make_model(part, opset_imports=graph.model.opset_import, ir_version=graph.model.ir_version)
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3

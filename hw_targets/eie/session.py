@@ -49,8 +49,7 @@ class EieSession:
             name: lay_out(as_matrix(layer.weight != 0, layer.node.attributes.get("group", 1)), self.config)
             for name, layer in self.layers.items()
         }
-        named = {node.weight.roots: node.name for node in reversed(nodes) if node.weight is not None}
-        first_use = {node.name: self.layers[named[node.weight.roots]] for node in nodes if node.weight is not None}
+        first_use = {node.name: self.layers[_first_with_weight_of(node, nodes)] for node in nodes}
         self.repeated = {name for name, layer in self.layers.items() if layer is not first_use[name]}
         self.reload_bits = reload_bits(self.layouts, self.repeated, self.config)
         self._by_output = {node.node.output[0]: self.layers[node.name] for node in nodes}
@@ -88,6 +87,17 @@ class EieSession:
             for name in dead:
                 values.pop(name, None)
         return values[self.plan.output]
+
+
+def _first_with_weight_of(node: ComputeNode, nodes: list[ComputeNode]) -> str:
+    """The first layer whose weight is this one's: the same numbers of the same stored tensors, not other pieces."""
+    own = node.weight
+    assert own is not None
+    return next(
+        each.name
+        for each in nodes
+        if each.weight is not None and each.weight.roots == own.roots and np.array_equal(each.weight.values, own.values)
+    )
 
 
 def _constants(model: onnx.ModelProto, nodes: list[ComputeNode]) -> Mapping[str, np.ndarray]:

@@ -100,7 +100,7 @@ class EieTarget:
             },
             layers=tuple(
                 row if row["name"] not in rows else row | _layer_row(rows[row["name"]], self.config)
-                for row in layer_rows(counts.traces, counts.dense_traces)
+                for row in layer_rows(counts.traces, counts.dense_traces, counts.unattributed)
             ),
         )
 

@@ -1,0 +1,241 @@
+"""Every number stored in a file, and what it is there for: nothing vanishes from the counts.
+
+A stored number belongs to exactly one of: the weights of layers (with the codes, scales and masks that
+they are computed from), other parameters (biases, norms, tables), shape arithmetic, numbers on which
+no output depends, and numbers that cannot be attributed. The first role in this order counts where
+a number has several. The roles of constant tensors are followed from the layers back to what is stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+
+from hw_targets.carrying import weights_in_products
+from hw_targets.constants import Graph
+from hw_targets.graph import ComputeNode
+from hw_targets.movement import SELECTING, element_ids, moved_from, sources
+from hw_targets.roles import BY_WEIGHT, QUANTISING, TABLES, Role, first, is_index, is_layout
+
+UNUSED = len(BY_WEIGHT)
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """How many of a file's stored numbers are there for what. They sum to all that it stores.
+
+    Attributes:
+        layers: layers' weights, and the codes, codebooks, scales and masks that these are computed from.
+        other: parameters that no layer multiplies by: biases, norms, tables, quantisers of activations.
+        shapes: axes, shapes, bounds and indexes.
+        unattributed: neither; they count as weights that were kept.
+        unused: on which no output depends.
+    """
+
+    layers: int
+    other: int
+    shapes: int
+    unattributed: int
+    unused: int
+
+    @property
+    def stored(self) -> int:
+        """All."""
+        return self.layers + self.other + self.shapes + self.unattributed + self.unused
+
+
+@dataclass(frozen=True)
+class Attribution:
+    """What a file's constant tensors are for.
+
+    Attributes:
+        numbers: stored, by what they are there for.
+        not_layers: stored tensor → how many of its numbers are in no layer.
+        unattributed: stored tensor → numbers that products of activations multiply by.
+        tables, others: numbers that are looked up, and all others that meet activations outside layers,
+            as computed: `(all, non-zero)`.
+    """
+
+    numbers: Numbers
+    not_layers: Mapping[str, int]
+    unattributed: Mapping[str, int]
+    tables: tuple[int, int]
+    others: tuple[int, int]
+
+
+def attribute(graph: Graph, computes: Sequence[ComputeNode]) -> Attribution:
+    """Find out what each stored number of `graph`, whose multiplying nodes are `computes`, is there for.
+
+    Raises:
+        GraphError: a product takes a stored tensor in a form in which its weights cannot be counted.
+    """
+    hidden = weights_in_products(graph, computes)
+    uses = _uses(graph, computes, frozenset(hidden))
+    by_element = _roles_of_numbers(graph, uses)
+    counts = np.zeros(UNUSED + 1, np.int64)
+    for each in by_element.values():
+        counts += each
+    total = dict(zip((*BY_WEIGHT, "unused"), counts.tolist(), strict=True))
+    outside = _outside_layers(graph, computes, uses)
+    return Attribution(
+        Numbers(
+            layers=total["layer"],
+            other=total["table"] + total["other"] + total["format"],
+            shapes=total["shape"],
+            unattributed=total["unattributed"],
+            unused=total["unused"],
+        ),
+        {name: int(each[1:].sum()) for name, each in by_element.items()},
+        _by_stored_tensor(graph, hidden),
+        outside["table"],
+        outside["other"],
+    )
+
+
+Uses = dict[str, list[tuple[onnx.NodeProto | None, Role]]]
+
+
+def _uses(graph: Graph, computes: Sequence[ComputeNode], hidden: frozenset[str]) -> Uses:
+    """Constant tensor → the nodes that read it, each with what for; None stands for the model's output."""
+    layers = {id(each.node): each.weight.tensors for each in computes if each.weight is not None}
+    uses: Uses = {name: [] for name in graph.fixed}
+    for output in graph.model.graph.output:
+        if output.name in uses:
+            uses[output.name].append((None, "other"))
+    for node in reversed(graph.live):
+        inherited: Role | None = None
+        if graph.fixed.issuperset(name for name in node.output if name):
+            inherited = first({role for name in node.output if name for _, role in uses[name]})
+        for slot, name in enumerate(node.input):
+            if name not in graph.fixed:
+                continue
+            if inherited is not None:
+                role: Role = "shape" if is_layout(node, slot) else inherited
+            else:
+                role = _role(graph, node, slot, name in layers.get(id(node), ()))
+            if name in hidden and role in ("table", "other", "format"):
+                role = "unattributed"
+            uses[name].append((node, role))
+    return uses
+
+
+def _role(graph: Graph, node: onnx.NodeProto, slot: int, of_layer: bool) -> Role:
+    """What an input of a node that also reads activations is for."""
+    name = node.input[slot]
+    if of_layer:
+        return "layer"
+    if is_layout(node, slot):
+        return "shape"
+    if is_index(node, slot):
+        return "shape" if name not in graph.constant or _picks_each_once(graph, name) else "other"
+    if node.op_type in TABLES and slot == 0:
+        return "table"
+    if node.op_type in QUANTISING and slot > 0 and name in graph.constant and _size(graph, name) == 1:
+        return "format"
+    if node.op_type in ("ConvInteger", "MatMulInteger") and slot > 1:  # zero points
+        return "format"
+    return "other"
+
+
+def _picks_each_once(graph: Graph, name: str) -> bool:
+    """Whether indexes choose; such as repeat an activation make sums of it, and are stored for that."""
+    indexes = graph.evaluate([name])[name]
+    return bool(np.unique(indexes).size == indexes.size)
+
+
+def _outside_layers(graph: Graph, computes: Sequence[ComputeNode], uses: Uses) -> dict[Role, tuple[int, int]]:
+    """Numbers of constant tensors where they meet activations: `(all, non-zero)`, by role.
+
+    A table that a layer multiplies by as well, whole and unchanged, is counted there.
+    """
+    in_layers = {
+        tuple(sources(graph, name)): np.count_nonzero(each.weight.values)
+        for each in computes
+        if each.weight is not None
+        for name in each.weight.tensors[: len(each.weight.tensors) == 1]
+        if each.weight.values.size == sum(_size(graph, source) for source in sources(graph, name))
+    }
+    meeting: dict[str, Role] = {}
+    for name in graph.constant:
+        roles = {role for node, role in uses[name] if node is None or not graph.constant.issuperset(node.output)}
+        role = first(roles - {"layer"})
+        if role in ("table", "other"):
+            meeting[name] = role
+    values = graph.evaluate(sorted(meeting))
+    found: dict[Role, tuple[int, int]] = {"table": (0, 0), "other": (0, 0)}
+    for name, own in meeting.items():
+        if in_layers.get((name,), -1) == np.count_nonzero(values[name]):
+            continue
+        size, nonzero = found[own]
+        held = np.count_nonzero(values[name]) if values[name].dtype.kind == "f" else values[name].size  # codes, signs
+        found[own] = size + values[name].size, nonzero + int(held)
+    return found
+
+
+def _roles_of_numbers(graph: Graph, uses: Uses) -> dict[str, np.ndarray]:
+    """Stored tensor → how many of its numbers have each role, int64 `[roles + 1]`; unused ones last."""
+    found, pieces = {}, {}
+    for name in graph.stored:
+        reached = _reached(graph, name, uses)
+        role = first({role for _, role in uses[name]})
+        counts = np.zeros(UNUSED + 1, np.int64)
+        counts[UNUSED if role is None else BY_WEIGHT.index(role)] = _size(graph, name)
+        found[name] = counts
+        if len(reached) > 1 and role != "shape":
+            pieces[name] = reached
+    if pieces:
+        found.update(_roles_of_pieces(graph, pieces))
+    return found
+
+
+def _reached(graph: Graph, name: str, uses: Uses) -> dict[str, Role | None]:
+    """Where a stored tensor's numbers are moved to → what they are used for there, if it is used in pieces."""
+    found: dict[str, Role | None] = {}
+    pending, selected = [name], False
+    while pending:
+        current = pending.pop()
+        if current in found:
+            continue
+        ends: set[Role] = set()
+        for node, role in uses[current]:
+            if node is not None and current in moved_from(graph, node):
+                pending += [each for each in node.output if each]
+                selected |= node.op_type in SELECTING
+            else:
+                ends.add(role)
+        found[current] = first(ends)
+    return found if selected else {}
+
+
+def _roles_of_pieces(graph: Graph, pieces: Mapping[str, Mapping[str, Role | None]]) -> dict[str, np.ndarray]:
+    first_id, total = {}, 0
+    for name in pieces:
+        first_id[name] = total
+        total += _size(graph, name)
+    used = {name: role for reached in pieces.values() for name, role in reached.items() if role is not None}
+    roles = np.full(total, UNUSED, np.int8)
+    ids = element_ids(graph, used, first_id)
+    for name, role in used.items():
+        own = ids[name][ids[name] >= 0]
+        roles[own] = np.minimum(roles[own], BY_WEIGHT.index(role))
+    return {
+        name: np.bincount(roles[start : start + _size(graph, name)], minlength=UNUSED + 1)
+        for name, start in first_id.items()
+    }
+
+
+def _by_stored_tensor(graph: Graph, names: Sequence[str]) -> dict[str, int]:
+    """Constant tensors under the names of the largest stored ones behind them."""
+    found: dict[str, int] = {}
+    for name in names:
+        stored = graph.roots(name)[0]
+        found[stored] = found.get(stored, 0) + _size(graph, name)
+    return found
+
+
+def _size(graph: Graph, name: str) -> int:
+    stored = graph.stored.get(name)
+    return int(np.prod(stored.dims, dtype=np.int64)) if stored is not None else graph.evaluate([name])[name].size

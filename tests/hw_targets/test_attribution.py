@@ -1,0 +1,344 @@
+"""Every stored number is attributed: what torch exports is counted in full, and what hides weights is found out."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnx import helper
+from rewriting import numbers_stored
+from torch import nn
+
+from harness.run.export import export_onnx
+from hw_targets.graph import GraphError, run_unoptimised
+from hw_targets.weights import removed_fraction, sizes
+
+node = helper.make_node
+D = 16
+
+
+class Head(nn.Module):
+    """Something over `[n, tokens, d]`, then a linear layer."""
+
+    def __init__(self, width=D, classes=26):
+        super().__init__()
+        self.fc = nn.Linear(width, classes)
+
+    def forward(self, x):
+        return self.fc(self.mix(x).mean(1))
+
+
+class ThreeInputs(Head):
+    def __init__(self):
+        super().__init__()
+        self.attention = nn.MultiheadAttention(D, 2, batch_first=True)
+
+    def mix(self, x):
+        return self.attention(x, x.flip(1), x * 2, need_weights=False)[0]
+
+
+class TwoInputs(ThreeInputs):
+    def mix(self, x):
+        return self.attention(x, x.flip(1), x.flip(1), need_weights=False)[0]
+
+
+class SelfAttention(ThreeInputs):
+    def mix(self, x):
+        return self.attention(x, x, x, need_weights=False)[0]
+
+
+class Packed(Head):
+    """One parameter of 60 × 32, read in three pieces."""
+
+    def __init__(self):
+        super().__init__(20, 4)
+        self.packed = nn.Parameter(torch.randn(60, 32))
+
+    def mix(self, x):
+        q, k, v = self.pieces(x)
+        return (x @ q.T) * torch.sigmoid(x @ k.T) + x @ v.T
+
+
+class Chunked(Packed):
+    def pieces(self, x):
+        return self.packed.chunk(3)
+
+
+class Unbound(Packed):
+    def pieces(self, x):
+        return self.packed.view(3, 20, 32).unbind(0)
+
+
+class BoundedByAShape(Packed):
+    def pieces(self, x):
+        d = x.shape[-1] - 12
+        return self.packed[:d], self.packed[d : 2 * d], self.packed[2 * d :]
+
+
+class Overlapping(Packed):
+    """25 + 25 rows, of which 10 are both's, and all 60."""
+
+    def mix(self, x):
+        return (
+            (x @ self.packed[:25].T).sum(-1, True)
+            + (x @ self.packed[15:40].T).sum(-1, True)
+            + x @ self.packed.T[:, :20]
+        )
+
+
+class Lstm(Head):
+    def __init__(self):
+        super().__init__(8, 4)
+        self.lstm = nn.LSTM(D, 8, batch_first=True)
+
+    def mix(self, x):
+        return self.lstm(x)[0]
+
+
+class WeightNorm(Head):
+    def __init__(self):
+        super().__init__(D, 4)
+        self.fc = nn.utils.parametrizations.weight_norm(self.fc)
+
+    def mix(self, x):
+        return x
+
+
+class Tied(nn.Module):
+    """Token ids `[n, tokens]`; the table of the embedding is the last layer's weight."""
+
+    def __init__(self):
+        super().__init__()
+        self.table = nn.Embedding(30, D)
+        self.positions = nn.Parameter(torch.randn(5, D))
+
+    def forward(self, ids):
+        return (self.table(ids) + self.positions).mean(1) @ self.table.weight.T
+
+
+@pytest.mark.parametrize(
+    ("module", "width", "weights"),
+    [
+        (SelfAttention, D, 1440),
+        (TwoInputs, D, 1440),
+        (ThreeInputs, D, 1440),  # 928 as long as pieces of one tensor were taken for one weight used again
+        (Chunked, 32, 1920 + 80),
+        (Unbound, 32, 1920 + 80),
+        (BoundedByAShape, 32, 1920 + 80),
+        (Lstm, D, 4 * 8 * (D + 8) + 32),
+        (WeightNorm, D, D * 4),
+    ],
+)
+def test_what_torch_exports_is_counted_in_full(module, width, weights):
+    model = module().eval()
+    exported = export_onnx(model, torch.randn(2, 5, width))
+    size = sizes(exported)
+    assert (size.weights, size.nonzero) == (weights, weights)
+    assert size.parameters == sum(p.numel() for p in model.parameters()) - (4 if module is WeightNorm else 0)
+    assert not size.unattributed and size.numbers.unused == 0
+    assert size.numbers.stored == numbers_stored(exported)
+    assert removed_fraction(size, size) == 0
+
+
+def test_rows_that_two_layers_share_count_once():
+    size = sizes(export_onnx(Overlapping().eval(), torch.randn(2, 5, 32)))
+    assert [layer.weights for layer in size.layers] == [25 * 32, 15 * 32, 80]
+    assert size.weights == 40 * 32 + 80
+    assert size.numbers.unused == 20 * 32  # rows that no layer reads
+
+
+def test_a_table_that_is_multiplied_by_is_a_weight():
+    size = sizes(export_onnx(Tied().eval(), torch.zeros(2, 5, dtype=torch.int64)))
+    assert (size.weights, size.tables, size.numbers.layers) == (30 * D, (0, 0), 30 * D)
+    assert size.others == (5 * D, 5 * D)
+
+
+def test_rotary_and_masking_terms_count_as_kept_in_both():
+    class Rotary(ThreeInputs):
+        def __init__(self):
+            super().__init__()
+            angles = torch.arange(5.0)[:, None] * torch.arange(1.0, D + 1)
+            self.register_buffer("cos", angles.cos())
+            self.register_buffer("mask", torch.full((5, 5), -1e9).triu(1))
+            self.q, self.k = nn.Linear(D, D), nn.Linear(D, D)
+
+        def mix(self, x):
+            scores = (self.q(x) * self.cos) @ (self.k(x) * self.cos).transpose(1, 2) + self.mask
+            return torch.softmax(scores, -1) @ x
+
+    exported = export_onnx(Rotary().eval(), torch.randn(2, 5, D))
+    size = sizes(exported)
+    assert dict(size.unattributed) == {"cos": 5 * D, "mask": 25}
+    assert size.numbers.unattributed == 5 * D + 25 and size.numbers.stored == numbers_stored(exported)
+    assert removed_fraction(size, size) == 0
+
+
+# --- Weights out of sight. `x [n, 8] → [n, 6] → ReLU → [n, 3]`; the first layer has 48 weights. ---
+
+RNG = np.random.default_rng(0)
+W = RNG.normal(size=(8, 6)).astype(np.float32)
+V = RNG.normal(size=(6, 3)).astype(np.float32)
+ZERO = [node("ReduceSum", ["x"], ["sum"], keepdims=0), node("Mul", ["sum", "nil"], ["zero"])]
+ZERO_INT = [*ZERO, node("Cast", ["zero"], ["zero_int"], to=onnx.TensorProto.INT64)]
+TIMES_W = [node("MatMul", ["x", "w"], ["h"])]
+ROWS = [node("Unsqueeze", ["x", "two"], ["column"])]  # x as a column beside each row of a matrix
+SUM = [node("ReduceSum", ["terms", "one"], ["h"], keepdims=0)]
+BATCHED = [
+    node("Unsqueeze", ["x", "one"], ["x3"]),
+    node("MatMul", ["x3", "w"], ["h3"]),
+    node("Squeeze", ["h3", "one"], ["h"]),
+]
+INTS = {"one": [1], "two": [2], "eight": [8], "none": [0], "flat": [-1, 8, 6], "square": [8, 6]}
+
+
+def network(nodes, tensors):
+    numbers = {name: np.asarray(value, np.int64) for name, value in INTS.items()}
+    every = {**numbers, "nil": np.float32(0), **tensors, "V": V}
+    used = {name for each in nodes for name in each.input} | {"V"}
+    graph = helper.make_graph(
+        [*nodes, node("Relu", ["h"], ["r"]), node("MatMul", ["r", "V"], ["y"])],
+        "net",
+        [helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, ["n", 8])],
+        [helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, ["n", 3])],
+        [onnx.numpy_helper.from_array(np.asarray(every[name]), name) for name in sorted(used & set(every))],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    onnx.checker.check_model(model, full_check=True)
+    run_unoptimised(model, ["y"], {"x": np.ones((3, 8), np.float32)})
+    return model
+
+
+DENSE = network(TIMES_W, {"w": W})
+
+MIXED = {
+    "plus zero": ([*ZERO, node("Add", ["W", "zero"], ["w"]), *TIMES_W], "W"),
+    "minus what is equal": ([node("Sub", ["x", "x"], ["d"]), node("ReduceMean", ["d"], ["m"], keepdims=0),
+                             node("Sub", ["W", "m"], ["w"]), *TIMES_W], "W"),
+    "times one": ([*ZERO, node("Exp", ["zero"], ["e"]), node("Mul", ["W", "e"], ["w"]), *TIMES_W], "W"),
+    "chosen": ([*ZERO, node("Equal", ["zero", "zero"], ["c"]), node("Where", ["c", "W", "nil"], ["w"]), *TIMES_W], "W"),
+    "both signs": ([*ZERO, node("Add", ["W", "zero"], ["a"]), node("Neg", ["a"], ["b"]), node("Relu", ["a"], ["p"]),
+                    node("Relu", ["b"], ["q"]), node("Sub", ["p", "q"], ["w"]), *TIMES_W], "W"),
+    "padded": ([*ZERO, node("Pad", ["W", "pads", "zero"], ["p"]), node("Slice", ["p", "none", "eight"], ["w"]),
+                *TIMES_W], "W"),
+    "scattered": ([*ZERO, node("Expand", ["zero", "square"], ["e"]), node("ScatterND", ["e", "places", "W"], ["w"]),
+                   *TIMES_W], "W"),
+    "looked up": ([*ZERO_INT, node("Add", ["order", "zero_int"], ["i"]), node("Gather", ["W", "i"], ["w"]),
+                   *TIMES_W], "W"),
+    "coded": ([*ZERO_INT, node("Add", ["codes", "zero_int"], ["i"]), node("Gather", ["book", "i"], ["w"]),
+               *TIMES_W], "book|codes"),
+    "integers": ([*ZERO_INT, node("Add", ["codes", "zero_int"], ["i"]), node("Cast", ["i"], ["w"], to=1),
+                  *TIMES_W], "codes"),
+    "one hot": ([*ZERO_INT, node("Add", ["order", "zero_int"], ["i"]), node("OneHot", ["i", "depth", "values"], ["w0"]),
+                 node("Slice", ["w0", "none", "six", "one"], ["w"]), *TIMES_W], "values|order"),
+    "a norm's bias": ([*ZERO, node("Expand", ["zero", "square"], ["e"]),
+                       node("LayerNormalization", ["e", "ones", "W"], ["w"], axis=0), *TIMES_W], "W"),
+    "a layer's bias": ([node("Gemm", ["x", "zeros", "flat_W"], ["b"]), node("Reshape", ["b", "flat"], ["w"]),
+                        *BATCHED], "flat_W"),
+    "one for each sample": ([node("Shape", ["x"], ["s"], start=0, end=1),
+                             node("Concat", ["s", "square"], ["t"], axis=0),
+                             node("Expand", ["W", "t"], ["w"]), *BATCHED], "W"),
+    "a kernel": ([*ZERO, node("Add", ["kernel", "zero"], ["w"]), node("Unsqueeze", ["x", "two"], ["x3"]),
+                  node("Conv", ["x3", "w"], ["c"]), node("Squeeze", ["c", "two"], ["h"])], "kernel"),
+    "beyond float32": ([node("Gemm", ["x", "tiny"], ["t"], alpha=1e-30), node("Mul", ["t", "big"], ["u"]),
+                        node("Mul", ["u", "big"], ["h"])], "tiny"),
+}  # fmt: skip
+TENSORS = {
+    "W": W,
+    "flat_W": W.reshape(-1),
+    "kernel": W.T[:, :, None],
+    "pads": np.asarray([0, 0, 1, 0]),
+    "places": np.arange(8)[:, None],
+    "order": np.arange(8),
+    "codes": RNG.integers(1, 5, (8, 6)),
+    "book": np.arange(5, dtype=np.float32),
+    "depth": np.asarray(8),
+    "six": np.asarray([6]),
+    "values": np.asarray([0, 1], np.float32),
+    "ones": np.ones((8, 6), np.float32),
+    "zeros": np.zeros((8, 48), np.float32),
+    "tiny": W * np.float32(1e-20),
+    "big": np.float32(1e25),
+    "signs": W > 0,
+    "atanh": np.arctanh(0.9 * np.tanh(W)),
+    "pair": np.stack([W, 2 * W]),
+    "half": W.astype(np.float16),
+    "A": W[:, :3],
+    "B": W[:3],
+    "sequence": np.float32(1),
+    "end": np.float32(49),
+    "indexes": RNG.integers(0, 8, (6, 8)),
+    "var": np.ones(48, np.float32),
+    "nought": np.zeros(48, np.float32),
+}
+
+
+@pytest.mark.parametrize("way", MIXED)
+def test_a_weight_mixed_with_activations_is_refused_by_name(way):
+    nodes, named = MIXED[way]
+    with pytest.raises(GraphError) as caught:
+        sizes(network(nodes, TENSORS))
+    assert any(f"'{name}'" in str(caught.value) for name in named.split("|"))
+
+
+KEPT = {
+    "half precision": ([node("Cast", ["half"], ["w"], to=1), *TIMES_W], 48),
+    "integers": ([node("Cast", ["codes"], ["w"], to=1), *TIMES_W], 48),
+    "codes": ([node("Gather", ["book", "codes"], ["w"]), *TIMES_W], 48),
+    "two factors": ([node("MatMul", ["A", "B"], ["w"]), *TIMES_W], 8 * 6),
+    "a formula": ([node("Range", ["sequence", "end", "sequence"], ["n"]), node("Sin", ["n"], ["s"]),
+                   node("Reshape", ["s", "square"], ["w"]), *TIMES_W], 48),
+    "a list in a node": ([node("Constant", [], ["l"], value_floats=W.reshape(-1).tolist()),
+                          node("Reshape", ["l", "square"], ["w"]), *TIMES_W], 48),
+    "sorted": ([node("TopK", ["W", "eight"], ["w", "rank"], axis=0), *TIMES_W], 48),
+    "a function of it": ([*ZERO, node("Add", ["atanh", "zero"], ["a"]), node("Tanh", ["a"], ["w"]), *TIMES_W], 48),
+    "terms summed": ([*ROWS, node("Mul", ["column", "W"], ["terms"]), *SUM], 48),
+    "logarithms summed": ([node("Abs", ["x"], ["a"]), node("Log", ["a"], ["l"]), node("Unsqueeze", ["l", "two"], ["c"]),
+                           node("Add", ["c", "W"], ["s"]), node("Exp", ["s"], ["terms"]), *SUM], 48),
+    "signs": ([*ROWS, node("Neg", ["column"], ["minus"]), node("Where", ["signs", "column", "minus"], ["terms"]),
+               *SUM], 48),
+    "indexes summed": ([node("Gather", ["x", "indexes"], ["terms0"], axis=1),
+                        node("ReduceSum", ["terms0", "two"], ["h"], keepdims=0)], 48),
+    "a layer's too, times zero": ([node("Gemm", ["x", "W"], ["g"], alpha=0.0), *ROWS,
+                                   node("Mul", ["column", "W"], ["terms"]), node("ReduceSum", ["terms", "one"], ["h0"],
+                                   keepdims=0), node("Add", ["g", "h0"], ["h"])], 48),
+    "packed with a layer's": ([node("Slice", ["pair", "none", "one"], ["u"]), node("Squeeze", ["u", "none"], ["u2"]),
+                               node("MatMul", ["x", "u2"], ["g"]), *ROWS, node("Slice", ["pair", "one", "two"], ["v"]),
+                               node("Mul", ["column", "v"], ["terms"]), node("ReduceSum", ["terms", "one"], ["h0"],
+                               keepdims=0), node("Add", ["g", "h0"], ["h"])], 96),
+    "a norm's scale": ([*ROWS, node("Expand", ["column", "wide"], ["e"]), node("Reshape", ["e", "row"], ["f"]),
+                        node("BatchNormalization", ["f", "flat_W", "nought", "nought", "var"], ["g"]),
+                        node("Reshape", ["g", "flat"], ["terms"]), *SUM], 48),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("way", KEPT)
+def test_a_weight_elsewhere_is_a_weight_kept(way):
+    nodes, weights = KEPT[way]
+    tensors = {**TENSORS, "wide": np.asarray([1, 8, 6]), "row": np.asarray([-1, 48])}
+    model = network(nodes, tensors)
+    size, dense = sizes(model), sizes(DENSE)
+    assert removed_fraction(size, dense) <= 1 - (weights + V.size) / (W.size + V.size)
+    assert size.numbers.stored == numbers_stored(model)
+
+
+def test_what_no_output_depends_on_is_neither_kept_nor_lost():
+    model = network([*TIMES_W, node("MatMul", ["x", "ones"], ["dead"])], {**TENSORS, "w": W})
+    size = sizes(model)
+    assert size.numbers.unused == 48 and removed_fraction(size, sizes(DENSE)) == 0
+    assert size.numbers.stored == numbers_stored(model)
+
+
+def test_pieces_that_nothing_reads_are_unused_number_by_number():
+    packed = np.concatenate([W.reshape(-1), np.ones(5, np.float32), [0.5]]).astype(np.float32)
+    nodes = [
+        node("Slice", ["packed", "none", "end48"], ["p"]),
+        node("Reshape", ["p", "square"], ["w"]),
+        node("MatMul", ["x", "w"], ["h0"]),
+        node("Slice", ["packed", "end53", "end54"], ["b"]),
+        node("Add", ["h0", "b"], ["h"]),
+    ]
+    ends = {f"end{n}": np.asarray([n]) for n in (48, 53, 54)}
+    size = sizes(network(nodes, {"packed": packed, **ends}))
+    assert (size.weights, size.numbers.layers, size.numbers.other, size.numbers.unused) == (66, 66, 1, 5)
+    assert size.bytes_encoded == 4 * 66 + 4 * (1 + 5) + 8 * size.numbers.shapes
