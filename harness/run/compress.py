@@ -36,6 +36,7 @@ COMPRESSING_SOURCES = (
     "harness/run/worker.py",
     "harness/run/context.py",
     "harness/run/export.py",
+    "harness/run/settle.py",
     "hw_targets/cpu/runner.py",  # context.latency
 )
 COMPRESSING_FIELDS = ("name", "version", "dataset", "dataset_sha256", "model", "reference", "input", "recipe", "budget")

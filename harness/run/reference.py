@@ -65,7 +65,8 @@ def example_inputs(contract: InputContract, n: int = 2) -> torch.Tensor:
 
 def dense_stage(task: Task, weights: ReferenceFile, store: Store) -> str:
     """Export the dense reference once for each store, and return its stage's key."""
-    sources = hash_sources([REPOSITORY / "harness" / "models", REPOSITORY / "harness" / "run" / "export.py"])
+    run = REPOSITORY / "harness" / "run"
+    sources = hash_sources([REPOSITORY / "harness" / "models", run / "export.py", run / "settle.py"])
     key = stage_key(
         {"weights": weights.sha256, "model": task.model, "sources": sources, "versions": library_versions()}
     )
