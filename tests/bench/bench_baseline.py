@@ -89,7 +89,7 @@ def _result(network: Network, batch: int, times: Times) -> dict:
     }
 
 
-HEADER = f"{'task':24}{'weights':>11}{'batch':>6}{'ours':>9}{'torch':>9}{'extended':>9}{'8 bits':>9}   ours / better peer"
+HEADER = f"{'task':24}{'weights':>11}{'batch':>6}{'ours':>9}{'torch':>9}{'extended':>9}{'8 bits':>9}   ours / better"
 
 
 def _line(result: dict) -> str:
