@@ -1,0 +1,125 @@
+"""A network made ready for integers: batch norms folded, every value that is to be rounded watched, ranges seen.
+
+Where the network can be followed (`tracing`), rounding goes to the edges between its layers. Inside
+modules that cannot, each layer rounds its own input, and a convolution its output: the layers are
+integers there too, and what stands between them stays in floats.
+"""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import chain
+
+import torch
+from torch import fx, nn
+
+from pruning.criteria.batches import Batches, device_of
+from pruning.layers import LAYERS
+from pruning.quantise.normalise import chosen_layers, normalise
+from pruning.quantise.placing import input_quantiser, watch_layer, watch_values
+from pruning.quantise.ranges import Calibration, Range, Watch, calibrate
+from pruning.quantise.tracing import CannotFollowError, follow, is_plain, odd_layers, require_same
+
+FOLDED = "folded_batch_norms"  # in the meta of a graph
+
+
+@dataclass(frozen=True)
+class Network:
+    """A copy of a model, ready to have its watches replaced by what rounds.
+
+    Attributes:
+        model: with a `Watch` in each place.
+        ranges: name of each watch → what passed it.
+        layers: those that will be integers, with their bits.
+        floats: layer → why it stays in floats.
+    """
+
+    model: nn.Module
+    ranges: Mapping[str, Range]
+    layers: Mapping[str, int]
+    floats: Mapping[str, str] = field(default_factory=dict)
+
+
+def calibrated(model: nn.Module, layers: Mapping[str, int], data: Batches, calibration: Calibration) -> Network:
+    """Fold, place and calibrate; `model` itself stays as it is.
+
+    What cannot be integers is told by a warning.
+
+    Args:
+        layers: those to quantise and their bits.
+        data: batches of `(inputs, labels)`; the first also shows the shapes.
+
+    Raises:
+        ValueError: there is no batch in `data`, or a range is not finite.
+    """
+    batches = iter(data)
+    first = next(batches, None)
+    if first is None:
+        raise ValueError("Calibration needs at least one batch of (inputs, labels); the data has none.")
+    watched, floats = _watched(model, layers, first[0].to(device_of(model)))
+    ranges = calibrate(watched, chain([first], batches), calibration)
+    for name, watch in list(watched.named_modules()):
+        if isinstance(watch, Watch) and name not in ranges:
+            watched.set_submodule(name, nn.Identity())
+    here = dict(watched.named_modules())
+    for name in layers:
+        if name not in floats and not (name in here and isinstance(input_quantiser(watched, name), Watch)):
+            floats[name] = "the model does not call it"
+    _tell(floats)
+    watched.training = model.training
+    return Network(watched, ranges, {name: bits for name, bits in layers.items() if name not in floats}, floats)
+
+
+def folded_batch_norms(model: nn.Module) -> Mapping[str, str]:
+    """Batch norm → the layer that it was folded into, of a network that was made ready."""
+    folded: Mapping[str, str] = model.meta.get(FOLDED, {}) if isinstance(model, fx.GraphModule) else {}
+    return folded
+
+
+def _watched(model: nn.Module, layers: Mapping[str, int], inputs: torch.Tensor) -> tuple[nn.Module, dict[str, str]]:
+    """A copy with its watches in place, and layer → why it will stay in floats."""
+    if isinstance(model, LAYERS):
+        watched = copy.deepcopy(model)
+        watch_layer(watched, "")
+        return watched, {}
+    try:
+        watched, floats = _as_graph(model, layers, inputs)
+    except CannotFollowError as error:
+        warnings.warn(f"Each layer is rounded by itself, and no batch norm is folded: {error}.", stacklevel=5)
+        watched, floats = copy.deepcopy(model), {}
+    for name in _called_elsewhere(watched, layers):
+        layer = watched.get_submodule(name)
+        if is_plain(layer):
+            watch_layer(layer, name)
+        else:
+            floats[name] = "its class changes what a layer computes"
+    return watched, floats
+
+
+def _as_graph(
+    model: nn.Module, layers: Mapping[str, int], inputs: torch.Tensor
+) -> tuple[fx.GraphModule, dict[str, str]]:
+    graph = follow(model, inputs)
+    odd = odd_layers(graph, inputs)
+    chosen = {name: bits for name, bits in layers.items() if name not in odd}
+    folded = normalise(graph, chosen, inputs)
+    watch_values(graph, chosen)
+    require_same(graph, model, inputs)
+    graph.meta[FOLDED] = folded
+    return graph, {name: "its class changes what a layer computes" for name in odd if name in layers}
+
+
+def _called_elsewhere(model: nn.Module, layers: Mapping[str, int]) -> Iterator[str]:
+    """Those of `layers` that no node of a graph calls; of a model that is no graph all."""
+    called = {str(node.target) for node, _ in chosen_layers(model, layers)} if isinstance(model, fx.GraphModule) else ()
+    present = {name for name, module in model.named_modules() if isinstance(module, LAYERS)}
+    return (name for name in layers if name in present and name not in called)
+
+
+def _tell(floats: Mapping[str, str]) -> None:
+    if floats:
+        which = "; ".join(f"{name} ({why})" for name, why in floats.items())
+        warnings.warn(f"These layers stay in floats: {which}.", stacklevel=5)
