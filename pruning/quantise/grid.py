@@ -17,7 +17,8 @@ import torch
 
 LEAST, GREATEST = 0, 255  # the codes of an activation, uint8
 LEAST_SCALE = 1e-30  # so that products of scales stay normal numbers
-BIAS_BITS, ALONE_BITS = 30, 24  # of an int32 bias: at most, which leaves room for the sum; and where no weight has a say
+BIAS_BITS = 30  # of an int32 bias at most: the sum of products is added to it
+ALONE_BITS = 24  # of the bias of an output without weights: exact in float32
 
 
 def largest_code(bits: int) -> int:

@@ -14,12 +14,13 @@ In ONNX weights and biases are int8 and int32 with `DequantizeLinear` behind the
 from __future__ import annotations
 
 import copy
+from dataclasses import dataclass
 
 import torch
 from torch import fx, nn
 
-from pruning.criteria.batches import Batches
-from pruning.layers import Layer
+from pruning.criteria.batches import Batches, device_of
+from pruning.layers import LAYERS, Layer
 from pruning.quantise.grid import (
     GREATEST,
     LEAST,
@@ -32,12 +33,13 @@ from pruning.quantise.grid import (
     symmetric_scale,
     to_codes,
 )
-from pruning.quantise.network import calibrated
+from pruning.quantise.network import calibrated, weights_elsewhere
 from pruning.quantise.onnx_operators import onnx_operator
 from pruning.quantise.operators import bare_name, upper_bound
-from pruning.quantise.placing import MOVED, NO_STEP, input_quantiser
+from pruning.quantise.placing import MOVED, NO_STEP, input_dimensions, input_quantiser
 from pruning.quantise.ranges import Calibration, MinMax
-from pruning.quantise.storage import Bits, bits_per_layer, layer_of, store
+from pruning.quantise.storage import Bits, bits_per_layer, decoder, layer_of, store
+from pruning.quantise.tracing import shape_of
 
 MIN_MAX = MinMax()
 
@@ -65,6 +67,8 @@ def to_int8(
             8 bits. Without data weights alone.
         calibration: how values become a range.
 
+    What cannot be in integers stays in floats, with a warning that names it; `layers_in_floats` tells later.
+
     Raises:
         ValueError: `bits` do not fit the model, a weight cannot be replaced, or the data has no batch
             or gives values that are not finite.
@@ -77,12 +81,31 @@ def to_int8(
             hold_integers(layer, layer.weight, width, per_channel=per_channel)
         return small
     network = calibrated(model, widths, data, calibration)
-    for name, (low, high) in network.ranges.items():
-        network.model.set_submodule(name, Quantiser(*affine_grid(torch.tensor(low), torch.tensor(high))))
+    for name, seen in network.ranges.items():
+        scale, zero_point = affine_grid(torch.tensor(seen.low), torch.tensor(seen.high))
+        quantiser = Quantiser(scale, zero_point, dimensions=seen.dimensions)
+        network.model.set_submodule(name, quantiser.to(device_of(model)))
     for name, width in network.layers.items():
         layer = layer_of(network.model, name)
-        hold_integers(layer, layer.weight, width, per_channel=per_channel, grid=input_grid(network.model, name))
+        grid = input_grid(network.model, name)
+        hold_integers(layer, layer.weight, width, per_channel=per_channel, grid=grid)
     return finished(network.model)
+
+
+def layers_in_floats(model: nn.Module) -> dict[str, str]:
+    """What of a quantised model still multiplies floats: layer, or weight that belongs to none → why.
+
+    A layer counts as one of integers if its weight is, and its input is rounded.
+    """
+    floats = {}
+    for name, layer in model.named_modules():
+        if not isinstance(layer, LAYERS):
+            continue
+        if not isinstance(decoder(layer), IntegerWeight):
+            floats[name] = "its weight is no integer"
+        elif not isinstance(input_quantiser(model, name), Quantiser):
+            floats[name] = "its input is not rounded"
+    return floats | weights_elsewhere(model)
 
 
 class IntegerWeight(nn.Module):
@@ -116,13 +139,15 @@ class Quantiser(nn.Module):
     Args:
         scale: float32 `[]`.
         zero_point: the code of zero, a whole number in 0…255, `[]`.
+        dimensions: of what passes.
     """
 
     scale: torch.Tensor
     zero_point: torch.Tensor
 
-    def __init__(self, scale: torch.Tensor, zero_point: torch.Tensor) -> None:
+    def __init__(self, scale: torch.Tensor, zero_point: torch.Tensor, *, dimensions: int) -> None:
         super().__init__()
+        self.dimensions = dimensions
         self.register_buffer("scale", scale.detach().clone())
         self.register_buffer("zero_point", zero_point.detach().to(torch.uint8))
 
@@ -134,18 +159,20 @@ class Quantiser(nn.Module):
 
 
 def hold_integers(
-    layer: Layer, weight: torch.Tensor, bits: int, *, per_channel: bool, grid: Quantiser | None = None
+    layer: Layer, weight: torch.Tensor, bits: int, *, per_channel: bool, grid: InputGrid | None = None
 ) -> None:
     """Replace what `layer` stores by the codes and the scale of a float `weight`, in place.
 
     Args:
-        grid: what rounds the layer's input. With it the bias becomes int32, and no scale is trained
-            any more, since that of the bias is bound to the others.
+        grid: of the layer's input. With it the bias becomes int32, and no scale is trained any more,
+            since that of the bias is bound to the others. But a linear layer over rows of several
+            dimensions has its bias in floats: in ONNX it is an addition behind the product.
     """
     scale = symmetric_scale(weight, bits, per_channel=per_channel)
-    bias = layer.bias.detach() if layer.bias is not None else None
+    inside = grid is not None and (grid.dimensions == 2 or not isinstance(layer, nn.Linear))
+    bias = layer.bias.detach() if layer.bias is not None and inside else None
     if grid is not None and bias is not None:
-        scale = scale_for_bias(scale, weight, bias, grid.scale.to(scale.device))
+        scale = scale_for_bias(scale, weight, bias, grid.scale)
     limit = largest_code(bits)
     codes = to_codes(weight.detach(), along_outputs(scale, weight.ndim), 0, -limit, limit)
     zero_point = None if grid is None else torch.zeros_like(scale, dtype=torch.int8)
@@ -153,17 +180,25 @@ def hold_integers(
     if grid is None:
         return
     if bias is not None:
-        step = (scale * grid.scale.to(scale.device)).clamp(min=LEAST_SCALE)
+        step = (scale * grid.scale).clamp(min=LEAST_SCALE)
         store(layer, step, IntegerWeight(torch.round(bias / step).to(torch.int32)), of="bias")
     for stored in layer.parameters():
         stored.requires_grad_(False)
 
 
-def input_grid(model: nn.Module, name: str) -> Quantiser:
-    """What rounds the input of a layer that is to become integers."""
+@dataclass(frozen=True)
+class InputGrid:
+    """The scale of what a layer reads, and the dimensions of the tensors, with that of the batch."""
+
+    scale: torch.Tensor
+    dimensions: int
+
+
+def input_grid(model: nn.Module, name: str) -> InputGrid:
+    """The grid of a layer's input, which is rounded."""
     quantiser = input_quantiser(model, name)
     assert isinstance(quantiser, Quantiser)
-    return quantiser
+    return InputGrid(quantiser.scale, input_dimensions(model, name))
 
 
 def finished(model: nn.Module) -> nn.Module:
@@ -176,7 +211,7 @@ def finished(model: nn.Module) -> nn.Module:
         return model
     graph = model.graph
     for node in list(graph.nodes):
-        if MOVED in node.meta and bare_name(model, node) not in NO_STEP:
+        if MOVED in node.meta and shape_of(node) is not None and bare_name(model, node) not in NO_STEP:
             with graph.inserting_after(node):
                 call = graph.call_module(node.meta[MOVED], (node,))
             node.replace_all_uses_with(call, delete_user_cb=lambda user, own=call: user is not own)

@@ -15,15 +15,27 @@ from itertools import chain
 
 import torch
 from torch import fx, nn
+from torch.nn.modules.conv import _ConvTransposeNd
 
 from pruning.criteria.batches import Batches, device_of
 from pruning.layers import LAYERS
 from pruning.quantise.normalise import chosen_layers, normalise
+from pruning.quantise.operators import bare_name
 from pruning.quantise.placing import input_quantiser, watch_layer, watch_values
-from pruning.quantise.ranges import Calibration, Range, Watch, calibrate
+from pruning.quantise.ranges import Calibration, Watch, calibrate
 from pruning.quantise.tracing import CannotFollowError, follow, is_plain, odd_layers, require_same
 
+PRODUCTS = frozenset("conv1d conv2d conv3d linear matmul mm bmm addmm baddbmm einsum bilinear".split())
 FOLDED = "folded_batch_norms"  # in the meta of a graph
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What passed a watch: the range to represent, and the dimensions of its tensors."""
+
+    low: float
+    high: float
+    dimensions: int
 
 
 @dataclass(frozen=True)
@@ -38,7 +50,7 @@ class Network:
     """
 
     model: nn.Module
-    ranges: Mapping[str, Range]
+    ranges: Mapping[str, Seen]
     layers: Mapping[str, int]
     floats: Mapping[str, str] = field(default_factory=dict)
 
@@ -61,16 +73,19 @@ def calibrated(model: nn.Module, layers: Mapping[str, int], data: Batches, calib
         raise ValueError("Calibration needs at least one batch of (inputs, labels); the data has none.")
     watched, floats = _watched(model, layers, first[0].to(device_of(model)))
     ranges = calibrate(watched, chain([first], batches), calibration)
+    seen: dict[str, Seen] = {}
     for name, watch in list(watched.named_modules()):
-        if isinstance(watch, Watch) and name not in ranges:
+        if isinstance(watch, Watch) and name in ranges:
+            seen[name] = Seen(*ranges[name], watch.dimensions)
+        elif isinstance(watch, Watch):
             watched.set_submodule(name, nn.Identity())
     here = dict(watched.named_modules())
     for name in layers:
         if name not in floats and not (name in here and isinstance(input_quantiser(watched, name), Watch)):
             floats[name] = "the model does not call it"
-    _tell(floats)
+    _tell(floats | weights_elsewhere(watched))
     watched.training = model.training
-    return Network(watched, ranges, {name: bits for name, bits in layers.items() if name not in floats}, floats)
+    return Network(watched, seen, {name: bits for name, bits in layers.items() if name not in floats}, floats)
 
 
 def folded_batch_norms(model: nn.Module) -> Mapping[str, str]:
@@ -79,8 +94,24 @@ def folded_batch_norms(model: nn.Module) -> Mapping[str, str]:
     return folded
 
 
+def weights_elsewhere(model: nn.Module) -> dict[str, str]:
+    """Weights that multiply, but are no convolution's or linear layer's: module or parameter → what they are in."""
+    found = {}
+    for name, module in model.named_modules():
+        if isinstance(module, nn.RNNBase | nn.RNNCellBase | nn.Bilinear | _ConvTransposeNd):
+            found[name] = f"no integers for {type(module).__name__}"
+        elif isinstance(module, nn.MultiheadAttention):
+            found[name] = "its input projections are inside MultiheadAttention"
+    if isinstance(model, fx.GraphModule):
+        for node in model.graph.nodes:
+            if node.op == "get_attr" and any(bare_name(model, user) in PRODUCTS for user in node.users):
+                found[str(node.target)] = "a function multiplies by it, and no layer"
+    return found
+
+
 def _watched(model: nn.Module, layers: Mapping[str, int], inputs: torch.Tensor) -> tuple[nn.Module, dict[str, str]]:
     """A copy with its watches in place, and layer → why it will stay in floats."""
+    watched: nn.Module
     if isinstance(model, LAYERS):
         watched = copy.deepcopy(model)
         watch_layer(watched, "")
@@ -113,7 +144,7 @@ def _as_graph(
 
 
 def _called_elsewhere(model: nn.Module, layers: Mapping[str, int]) -> Iterator[str]:
-    """Those of `layers` that no node of a graph calls; of a model that is no graph all."""
+    """Those of `layers` that no node of the graph calls, though they are there; of a model that is no graph all."""
     called = {str(node.target) for node, _ in chosen_layers(model, layers)} if isinstance(model, fx.GraphModule) else ()
     present = {name for name, module in model.named_modules() if isinstance(module, LAYERS)}
     return (name for name in layers if name in present and name not in called)

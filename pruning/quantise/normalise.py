@@ -9,6 +9,7 @@ convolution; a ReLU goes before a pooling that picks the greatest, where it meet
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -44,12 +45,15 @@ def normalise(graph: fx.GraphModule, layers: Mapping[str, int], inputs: torch.Te
 
 
 class GlobalMean(nn.Module):
-    """Feature maps `[n, c, h, w]` → their means `[n, c, 1, 1]`; in ONNX one `GlobalAveragePool`."""
+    """Feature maps `[n, c, h, w]` → their means `[n, c, 1, 1]`, also in one or three dimensions of pixels.
+
+    In ONNX one `GlobalAveragePool`, where torch's mean becomes a reduction without integers.
+    """
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if torch.onnx.is_in_onnx_export():
-            return onnx_operator("GlobalAveragePool", (x,), torch.float32, shape=(*x.shape[:2], 1, 1))
-        return x.mean((2, 3), keepdim=True)
+            return onnx_operator("GlobalAveragePool", (x,), torch.float32, shape=(*x.shape[:2], *[1] * (x.ndim - 2)))
+        return x.mean(tuple(range(2, x.ndim)), keepdim=True)
 
 
 def calls_of(graph: fx.GraphModule, name: str) -> list[fx.Node]:
@@ -113,20 +117,22 @@ def _pad_outside(graph: fx.GraphModule, layers: Mapping[str, int]) -> None:
             pad = graph.graph.call_function(F.pad, (node.args[0], tuple(amounts)), {"mode": mode})
         node.update_arg(0, pad)
     for name in padded:
-        layer = graph.get_submodule(name)
-        assert isinstance(layer, CONVOLUTIONS)
-        layer.padding_mode, layer.padding = "zeros", (0,) * (layer.weight.ndim - 2)  # type: ignore[assignment]
+        convolution: Any = graph.get_submodule(name)
+        convolution.padding_mode, convolution.padding = "zeros", (0,) * (convolution.weight.ndim - 2)
 
 
 def _global_means(graph: fx.GraphModule) -> None:
+    """Means over all pixels as one step, and what drops their dimensions as another."""
     for node in list(graph.graph.nodes):
         name = bare_name(graph, node)
         values = node.args[0] if node.args else None
-        if not isinstance(values, fx.Node) or len(shape_of(values) or ()) != 4:
+        shape = shape_of(values) if isinstance(values, fx.Node) else None
+        if shape is None or not 3 <= len(shape) <= 5:
             continue
-        if name == "adaptiveavgpool2d" and _size(graph, node) in (1, (1, 1), [1, 1]):
+        pixels = len(shape) - 2
+        if name == f"adaptiveavgpool{pixels}d" and _size(graph, node) in (1, (1,) * pixels, [1] * pixels):
             keep = True
-        elif name == "mean" and set(node.kwargs) <= {"dim", "keepdim"} and _over_pixels(argument(node, 1, "dim")):
+        elif name == "mean" and set(node.kwargs) <= {"dim", "keepdim"} and _over_pixels(node, len(shape)):
             keep = bool(argument(node, 2, "keepdim"))
         else:
             continue
@@ -144,8 +150,10 @@ def _size(graph: fx.GraphModule, node: fx.Node) -> object:
     return argument(node, 1, "output_size")
 
 
-def _over_pixels(dims: object) -> bool:
-    return isinstance(dims, (list, tuple)) and sorted(int(dim) % 4 for dim in dims) == [2, 3]
+def _over_pixels(node: fx.Node, dimensions: int) -> bool:
+    dims = argument(node, 1, "dim")
+    dims = [dims] if isinstance(dims, int) else dims
+    return isinstance(dims, (list, tuple)) and sorted(int(dim) % dimensions for dim in dims) == [*range(2, dimensions)]
 
 
 def _split_silu(graph: fx.GraphModule) -> None:
@@ -162,12 +170,13 @@ def _split_silu(graph: fx.GraphModule) -> None:
 def _relu_first(graph: fx.GraphModule) -> bool:
     """Move an activation before a step that only moves or picks values; whether there was one to move."""
     for node in graph.graph.nodes:
-        if role(graph, node) != "activation" or not isinstance(node.args[0], fx.Node):
+        before = node.args[0] if node.args else None
+        if role(graph, node) != "activation" or not isinstance(before, fx.Node):
             continue
-        before = node.args[0]
-        if role(graph, before) != "same" or only_user(before) is not node or shape_of(before.args[0]) is None:
+        values = before.args[0] if before.args else None
+        alone = role(graph, before) == "same" and len(before.users) == 1
+        if not alone or not isinstance(values, fx.Node) or shape_of(values) is None:
             continue
-        values = before.args[0]
         node.replace_all_uses_with(before)
         node.update_arg(0, values)
         before.prepend(node)

@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 from torch import fx
 
-from pruning.quantise.tracing import layer_at, shape_of
+from pruning.quantise.tracing import is_several, layer_at, shape_of
 
 Role = Literal["layer", "activation", "same", "joined", "float"]
 
@@ -90,6 +90,8 @@ def argument(node: fx.Node, place: int, name: str) -> Any:
 
 def _keeps_the_grid(graph: fx.GraphModule, node: fx.Node, name: str) -> bool:
     module: Any = graph.get_submodule(str(node.target)) if node.op == "call_module" else None
+    if name == "getitem" and node.all_input_nodes and is_several(node.all_input_nodes[0]):
+        return role(graph, node.all_input_nodes[0]) == "same"
     if name == "pad":
         return not argument(node, 3, "value")
     if name.startswith("constantpad"):

@@ -17,10 +17,10 @@ import torch
 from torch import fx, nn
 
 from pruning.layers import CONVOLUTIONS
-from pruning.quantise.normalise import chosen_layers, only_user
+from pruning.quantise.normalise import calls_of, chosen_layers, only_user
 from pruning.quantise.operators import role
 from pruning.quantise.ranges import Watch
-from pruning.quantise.tracing import layer_at, shape_of
+from pruning.quantise.tracing import is_several, layer_at, shape_of
 
 MOVED = "grid"  # in the meta of a node that hands on a grid: the name of its quantiser
 NO_STEP = frozenset({"dropout", "identity", "contiguous", "clone"})  # same values at the same places
@@ -44,6 +44,7 @@ def watch_values(graph: fx.GraphModule, layers: Mapping[str, int]) -> None:
         readers = [user for user in value.users if _reads_rounded(graph, user, value, layers, rounded)]
         with graph.graph.inserting_after(value):
             call = graph.graph.call_module(name, (value,))
+        call.meta["shape"] = shape_of(value)
         for reader in readers:
             reader.replace_input_with(value, call)
     graph.graph.lint()
@@ -67,17 +68,26 @@ def put_before(layer: nn.Module, quantiser: nn.Module) -> None:
 def input_quantiser(model: nn.Module, name: str) -> nn.Module | None:
     """What rounds the input of layer `name`; None where nothing does."""
     inside = getattr(model.get_submodule(name), "input_quantiser", None)
-    if isinstance(inside, nn.Module) or not isinstance(model, fx.GraphModule):
-        return inside if isinstance(inside, nn.Module) else None
-    for node in model.graph.nodes:
-        if node.op == "call_module" and node.target == name:
-            return _quantiser_of(model, node.args[0])
-    return None
+    if isinstance(inside, nn.Module):
+        return inside
+    read = _input_of(model, name)
+    return None if read is None else _quantiser_of(model, read)
 
 
-def _quantiser_of(graph: fx.GraphModule, value: object) -> nn.Module | None:
-    if not isinstance(value, fx.Node):
-        return None
+def input_dimensions(model: nn.Module, name: str) -> int:
+    """Dimensions of the tensors that layer `name` reads, with that of the batch; its input is rounded."""
+    read = _input_of(model, name)
+    shape = None if read is None else shape_of(read)
+    return len(shape) if shape is not None else input_quantiser(model, name).dimensions  # type: ignore[union-attr, return-value]
+
+
+def _input_of(model: nn.Module, name: str) -> fx.Node | None:
+    """The value that a layer of a graph reads."""
+    calls = calls_of(model, name) if isinstance(model, fx.GraphModule) else []
+    return calls[0].args[0] if calls else None  # type: ignore[return-value]
+
+
+def _quantiser_of(graph: nn.Module, value: fx.Node) -> nn.Module | None:
     if MOVED in value.meta:
         return graph.get_submodule(value.meta[MOVED])
     return graph.get_submodule(str(value.target)) if value.op == "call_module" else None
@@ -130,8 +140,7 @@ def _maker(graph: fx.GraphModule, value: fx.Node) -> fx.Node:
 
 
 def _is_values(node: fx.Node) -> bool:
-    """A tensor of floats, or several of them (what `chunk` gives)."""
-    return shape_of(node) is not None or any(shape_of(user) is not None for user in node.users)
+    return shape_of(node) is not None or is_several(node)
 
 
 def _grids(graph: fx.GraphModule, layers: Mapping[str, int], rounded: set[fx.Node]) -> dict[fx.Node, str]:
@@ -180,5 +189,3 @@ def _described(graph: fx.GraphModule, value: fx.Node, layers: Mapping[str, int])
         return f"outputs of layer {maker.target}"
     readers = [str(user.target) for user in value.users if layer_at(graph, user) is not None]
     return f"inputs of layer {readers[0]}" if readers else f"values of {value.name}"
-
-

@@ -15,7 +15,7 @@ import copy
 import torch
 from torch import fx, nn
 
-from pruning.criteria.batches import Batches
+from pruning.criteria.batches import Batches, device_of
 from pruning.mask import Mask
 from pruning.quantise.grid import (
     GREATEST,
@@ -84,14 +84,13 @@ def prepare(model: nn.Module, bits: Bits = 8, *, per_channel: bool = True, data:
     else:
         network = calibrated(model, widths, data, MinMax())
         prepared, widths = network.model, dict(network.layers)
-        for name, (low, high) in network.ranges.items():
+        for name, seen in network.ranges.items():
             once = not isinstance(prepared, fx.GraphModule) or len(calls_of(prepared, name)) < 2
-            prepared.set_submodule(name, FakeQuantiser(low, high, follows=once))
+            fake = FakeQuantiser(seen.low, seen.high, dimensions=seen.dimensions, follows=once)
+            prepared.set_submodule(name, fake.to(device_of(model)))
     for name, width in widths.items():
         layer = layer_of(prepared, name)
-        device = layer.weight.device
         store(layer, layer.weight, FakeWeight(width, per_channel=per_channel))
-        prepared.to(device)
     return prepared
 
 
@@ -131,7 +130,7 @@ def freeze(model: nn.Module) -> nn.Module:
         raise ValueError("No layer's weight is fake-quantised; call prepare(model) before the training.")
     for name, seen in list(frozen.named_modules()):
         if isinstance(seen, FakeQuantiser):
-            frozen.set_submodule(name, Quantiser(*affine_grid(seen.low, seen.high)))
+            frozen.set_submodule(name, Quantiser(*affine_grid(seen.low, seen.high), dimensions=seen.dimensions))
     for name, fake in rounded.items():
         layer = layer_of(frozen, name)
         weight = layer.get_parameter(stored_name("weight"))
@@ -158,6 +157,7 @@ class FakeQuantiser(nn.Module):
 
     Args:
         low, high: the range to start from.
+        dimensions: of what passes.
         decay: how much of the range stays at each step.
         follows: or it stays where it is, for several values on one grid.
     """
@@ -165,9 +165,9 @@ class FakeQuantiser(nn.Module):
     low: torch.Tensor
     high: torch.Tensor
 
-    def __init__(self, low: float, high: float, *, decay: float = 0.99, follows: bool = True) -> None:
+    def __init__(self, low: float, high: float, *, dimensions: int, decay: float = 0.99, follows: bool = True) -> None:
         super().__init__()
-        self.decay, self.follows = decay, follows
+        self.dimensions, self.decay, self.follows = dimensions, decay, follows
         self.register_buffer("low", torch.tensor(low))
         self.register_buffer("high", torch.tensor(high))
 

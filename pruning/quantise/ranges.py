@@ -14,7 +14,7 @@ from typing import Protocol
 import torch
 from torch import nn
 
-from pruning.criteria.batches import Batches, read
+from pruning.criteria.batches import Batches, device_of
 from pruning.observing import inference
 
 Range = tuple[float, float]
@@ -72,17 +72,22 @@ class Watch(nn.Module):
 
     Args:
         values: what passes, for messages.
+
+    Attributes:
+        dimensions: of what passed, with that of the batch; 0 where nothing did.
     """
 
     def __init__(self, values: str) -> None:
         super().__init__()
         self.values = values
+        self.dimensions = 0
         self.calibration: Calibration | None = None
         self.now: list[Range] = []
         self.batches: list[Range] = []
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if self.calibration is not None:
+            self.dimensions = x.ndim
             self.now.append(self.calibration.of_batch(x.detach().float()))
         return x.clone()  # as a rounded value would be: no other name of this tensor
 
@@ -103,14 +108,14 @@ def calibrate(model: nn.Module, data: Batches, calibration: Calibration) -> dict
         data: batches of `(inputs, labels)`; the labels are not looked at.
 
     Raises:
-        ValueError: there is no batch, or a range is not finite.
+        ValueError: a range is not finite.
     """
     watches = {name: module for name, module in model.named_modules() if isinstance(module, Watch)}
     for watch in watches.values():
         watch.calibration = calibration
     with inference(model):
-        for inputs, _ in read(data, model, "Calibration"):
-            model(inputs)
+        for inputs, _ in data:
+            model(inputs.to(device_of(model)))
             for watch in watches.values():
                 watch.end_batch()
     ranges = {name: calibration.together(watch.batches) for name, watch in watches.items() if watch.batches}

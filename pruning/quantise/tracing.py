@@ -100,6 +100,11 @@ def shape_of(node: fx.Node) -> torch.Size | None:
     return shape
 
 
+def is_several(node: fx.Node) -> bool:
+    """Whether a step gives several tensors, as `chunk` does."""
+    return bool(node.meta.get("several"))
+
+
 def layer_at(graph: fx.GraphModule, node: fx.Node) -> Layer | None:
     """The convolution or linear layer that `node` calls, or None."""
     module = graph.get_submodule(str(node.target)) if node.op == "call_module" else None
@@ -136,6 +141,7 @@ class _Shapes(fx.Interpreter):
         result = super().run_node(n)
         if isinstance(result, torch.Tensor) and result.is_floating_point():
             n.meta["shape"] = result.shape
+        n.meta["several"] = isinstance(result, (tuple, list)) and any(isinstance(each, torch.Tensor) for each in result)
         return result
 
 
