@@ -62,6 +62,9 @@ def store(layer: nn.Module, stored: torch.Tensor, decode: nn.Module, *, of: str 
     old = layer.get_parameter(of if chain is None else f"parametrizations.{of}.original")
     new = nn.Parameter(stored.detach().clone(), requires_grad=old.requires_grad)
     if chain is None:
+        if parametrize.is_parametrized(layer):  # copies share a class: a property more is for this one alone
+            own = {key: value for key, value in vars(type(layer)).items() if key not in ("__dict__", "__weakref__")}
+            layer.__class__ = type(type(layer).__name__, type(layer).__bases__, own)
         setattr(layer, of, new)
         parametrize.register_parametrization(layer, of, decode, unsafe=True)  # unsafe: the shape changes
     else:
