@@ -16,6 +16,9 @@ from typing import Any
 import torch
 
 LEAST, GREATEST = 0, 255  # the codes of an activation, uint8
+LEAST_SCALE = 1e-30  # so that products of scales stay normal numbers
+BIAS_BITS = 30  # of an int32 bias at most: the sum of products is added to it
+ALONE_BITS = 24  # of the bias of an output without weights: exact in float32
 
 
 def largest_code(bits: int) -> int:
@@ -32,6 +35,25 @@ def symmetric_scale(weight: torch.Tensor, bits: int, *, per_channel: bool) -> to
     largest = sizes.flatten(1).amax(1) if per_channel else sizes.amax()
     scale = (largest / largest_code(bits)).clamp(min=torch.finfo(weight.dtype).tiny)
     return torch.where(largest > 0, scale, 1)
+
+
+def scale_for_bias(
+    scale: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor, input_scale: torch.Tensor
+) -> torch.Tensor:
+    """`scale` of a weight, made larger where `bias / (scale · input_scale)` would not fit into int32.
+
+    Weights so small beside their bias hardly matter. Where an output has no weights left, the scale
+    has the bias alone to serve.
+
+    Args:
+        scale: `[out]` or `[]`; weight: `[out, …]`; bias: `[out]`; input_scale: `[]`.
+    """
+    sizes, largest = bias.abs(), weight.detach().abs().flatten(1).amax(1)
+    if scale.ndim == 0:
+        sizes, largest = sizes.amax(), largest.amax()
+    alone = torch.where(sizes > 0, sizes / (input_scale * 2**ALONE_BITS), 1)
+    least = sizes / (input_scale * 2**BIAS_BITS)
+    return torch.where(largest > 0, torch.maximum(scale, least), alone).clamp(min=LEAST_SCALE)
 
 
 def along_outputs(scale: torch.Tensor, dimensions: int) -> torch.Tensor:

@@ -1,35 +1,45 @@
 """Eight-bit integers in place of floats, after training.
 
 A weight is rounded to the nearest of 2·127 + 1 steps that reach its largest value, on a scale for
-each output or one for all (Krishnamoorthi 2018, arXiv 1806.08342). With sample data the layers'
-inputs are rounded too (Jacob et al. 2018, arXiv 1712.05877, section 2), so that a runtime may
-multiply integers. Biases and all other layers stay as they are.
+each output or one for all (Krishnamoorthi 2018, arXiv 1806.08342). With sample data the network
+becomes one of integer arithmetic (Jacob et al. 2018, arXiv 1712.05877, section 2): batch norms are
+folded, what flows between the layers has 8 bits (`placing`), and a bias is an integer of 32 bits on
+the product of its input's scale and its weight's, so that a runtime adds it to sums of products
+as it is.
 
-In ONNX the weight is int8 with `DequantizeLinear` behind it, and an input passes `QuantizeLinear`
-and `DequantizeLinear`.
+In ONNX weights and biases are int8 and int32 with `DequantizeLinear` behind them, and a value passes
+`QuantizeLinear` and `DequantizeLinear`; runtimes make integer operators of layers between these.
 """
 
 from __future__ import annotations
 
 import copy
-from typing import Any
+from dataclasses import dataclass
 
 import torch
-from torch import nn
+from torch import fx, nn
 
-from pruning.criteria.batches import Batches
+from pruning.criteria.batches import Batches, device_of
+from pruning.layers import LAYERS, Layer
 from pruning.quantise.grid import (
     GREATEST,
     LEAST,
+    LEAST_SCALE,
     affine_grid,
     along_outputs,
     fake_quantise,
     largest_code,
+    scale_for_bias,
     symmetric_scale,
     to_codes,
 )
-from pruning.quantise.ranges import Calibration, MinMax, input_ranges
-from pruning.quantise.storage import Bits, bits_per_layer, layer_of, store
+from pruning.quantise.network import calibrated, weights_elsewhere
+from pruning.quantise.onnx_operators import onnx_operator
+from pruning.quantise.operators import bare_name, upper_bound
+from pruning.quantise.placing import MOVED, NO_STEP, input_dimensions, input_quantiser
+from pruning.quantise.ranges import Calibration, MinMax
+from pruning.quantise.storage import Bits, bits_per_layer, decoder, layer_of, store
+from pruning.quantise.tracing import shape_of
 
 MIN_MAX = MinMax()
 
@@ -44,100 +54,181 @@ def to_int8(
 ) -> nn.Module:
     """A copy of `model` whose convolutions and linear layers hold integer weights.
 
-    A weight is off by half a step at most; zeros stay zero. Trained on, it moves its scales alone.
+    A weight is off by half a step at most; zeros stay zero. Without data, training moves the scales
+    alone. With data the copy is a `torch.fx.GraphModule`, in which layers keep their names and batch
+    norms behind them are gone; it is for use, not for training (see `qat` for that).
 
     Args:
         bits: of a weight, 2 to 8, for all layers or by layer (see `storage.bits_per_layer`); stored
-            in 8. With 7 the sums of two products fit 16 bits, which x86 processors without VNNI
-            would saturate.
+            in 8. Choose 7 for x86 processors without VNNI (before Ice Lake and Zen 4, most of them):
+            they add two products in 16 bits, which 8-bit weights would saturate.
         per_channel: a scale for each output (filter, row) in place of one for the layer.
-        data: batches of `(inputs, labels)` to calibrate by; the layers' inputs are then quantised
-            too, to 8 bits. Without data weights alone.
+        data: batches of `(inputs, labels)` to calibrate by, for integers between the layers too, of
+            8 bits. Without data weights alone.
         calibration: how values become a range.
 
+    What cannot be in integers stays in floats, with a warning that names it; `layers_in_floats` tells later.
+
     Raises:
-        ValueError: `bits` do not fit the model, a weight cannot be replaced, or the data shows no
-            range for a layer (see `ranges.input_ranges`).
+        ValueError: `bits` do not fit the model, a weight cannot be replaced, or the data has no batch
+            or gives values that are not finite.
     """
     widths = bits_per_layer(model, bits, least=2)
-    ranges = {} if data is None else input_ranges(model, list(widths), data, calibration)
-    small = copy.deepcopy(model)
-    for name, width in widths.items():
-        layer = layer_of(small, name)
-        device = layer.weight.device
-        hold_integers(layer, layer.weight, width, per_channel=per_channel)
-        if name in ranges:
-            low, high = ranges[name]
-            put_before(layer, QuantisedInput(*affine_grid(torch.tensor(low), torch.tensor(high))).to(device))
-    return small
+    if data is None:
+        small = copy.deepcopy(model)
+        for name, width in widths.items():
+            layer = layer_of(small, name)
+            hold_integers(layer, layer.weight, width, per_channel=per_channel)
+        return small
+    network = calibrated(model, widths, data, calibration)
+    for name, seen in network.ranges.items():
+        scale, zero_point = affine_grid(torch.tensor(seen.low), torch.tensor(seen.high))
+        quantiser = Quantiser(scale, zero_point, dimensions=seen.dimensions)
+        network.model.set_submodule(name, quantiser.to(device_of(model)))
+    for name, width in network.layers.items():
+        layer = layer_of(network.model, name)
+        grid = input_grid(network.model, name)
+        hold_integers(layer, layer.weight, width, per_channel=per_channel, grid=grid)
+    return finished(network.model)
 
 
-def hold_integers(layer: nn.Module, weight: torch.Tensor, bits: int, *, per_channel: bool) -> None:
-    """Replace what `layer` stores by the codes and the scale of a float `weight`, in place."""
-    scale = symmetric_scale(weight, bits, per_channel=per_channel)
-    limit = largest_code(bits)
-    codes = to_codes(weight.detach(), along_outputs(scale, weight.ndim), 0, -limit, limit)
-    store(layer, scale, IntegerWeight(codes.to(torch.int8)))
+def layers_in_floats(model: nn.Module) -> dict[str, str]:
+    """What of a quantised model still multiplies floats: layer, or weight that belongs to none → why.
 
-
-def put_before(layer: nn.Module, quantiser: nn.Module) -> None:
-    """Have `layer` read its input through `quantiser`, its new child, in place of an earlier one."""
-    if not hasattr(layer, "input_quantiser"):
-        layer.register_forward_pre_hook(_through_quantiser)
-    layer.input_quantiser = quantiser
-
-
-def _through_quantiser(layer: nn.Module, inputs: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
-    quantiser = layer.input_quantiser
-    assert isinstance(quantiser, nn.Module)
-    return (quantiser(inputs[0]), *inputs[1:])
+    A layer counts as one of integers if its weight is, and its input is rounded.
+    """
+    floats = {}
+    for name, layer in model.named_modules():
+        if not isinstance(layer, LAYERS):
+            continue
+        if not isinstance(decoder(layer), IntegerWeight):
+            floats[name] = "its weight is no integer"
+        elif not isinstance(input_quantiser(model, name), Quantiser):
+            floats[name] = "its input is not rounded"
+    return floats | weights_elsewhere(model)
 
 
 class IntegerWeight(nn.Module):
-    """The way from a scale to a weight: `scale · codes`.
+    """The way from a scale to a weight or a bias: `scale · codes`.
 
     Args:
-        codes: int8, in the weight's shape `[out, …]`; the scale is `[out]` or `[]`.
+        codes: int8 (a weight) or int32 (a bias), in its shape `[out, …]`; the scale is `[out]` or `[]`.
+        zero_point: zeros in the scale's shape; ONNX Runtime (1.31) does without integers for a Gemm
+            where they are not written out.
     """
 
     codes: torch.Tensor
+    zero_point: torch.Tensor | None
 
-    def __init__(self, codes: torch.Tensor) -> None:
+    def __init__(self, codes: torch.Tensor, zero_point: torch.Tensor | None = None) -> None:
         super().__init__()
         self.register_buffer("codes", codes)
+        self.register_buffer("zero_point", zero_point)
 
     def forward(self, scale: torch.Tensor) -> torch.Tensor:
         if torch.onnx.is_in_onnx_export():
             axis = {"axis": 0} if scale.ndim else {}
-            return _onnx("DequantizeLinear", (self.codes, scale), torch.float32, axis)
+            zero_point = () if self.zero_point is None else (self.zero_point,)
+            return onnx_operator("DequantizeLinear", (self.codes, scale, *zero_point), torch.float32, axis)
         return self.codes.to(scale.dtype) * along_outputs(scale, self.codes.ndim)
 
 
-class QuantisedInput(nn.Module):
+class Quantiser(nn.Module):
     """Rounds activations to 8 bits.
 
     Args:
         scale: float32 `[]`.
         zero_point: the code of zero, a whole number in 0…255, `[]`.
+        dimensions: of what passes.
     """
 
     scale: torch.Tensor
     zero_point: torch.Tensor
 
-    def __init__(self, scale: torch.Tensor, zero_point: torch.Tensor) -> None:
+    def __init__(self, scale: torch.Tensor, zero_point: torch.Tensor, *, dimensions: int) -> None:
         super().__init__()
+        self.dimensions = dimensions
         self.register_buffer("scale", scale.detach().clone())
         self.register_buffer("zero_point", zero_point.detach().to(torch.uint8))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if torch.onnx.is_in_onnx_export():
-            codes = _onnx("QuantizeLinear", (x, self.scale, self.zero_point), torch.uint8)
-            return _onnx("DequantizeLinear", (codes, self.scale, self.zero_point), torch.float32)
+            codes = onnx_operator("QuantizeLinear", (x, self.scale, self.zero_point), torch.uint8)
+            return onnx_operator("DequantizeLinear", (codes, self.scale, self.zero_point), torch.float32)
         return fake_quantise(x, self.scale, self.zero_point, LEAST, GREATEST)
 
 
-def _onnx(
-    operator: str, inputs: tuple[torch.Tensor, ...], dtype: torch.dtype, attributes: dict[str, Any] | None = None
-) -> torch.Tensor:
-    """An ONNX operator that keeps the shape of its first input; the exporter writes it as it is."""
-    return torch.onnx.ops.symbolic(operator, inputs, attributes, dtype=dtype, shape=inputs[0].shape)
+def hold_integers(
+    layer: Layer, weight: torch.Tensor, bits: int, *, per_channel: bool, grid: InputGrid | None = None
+) -> None:
+    """Replace what `layer` stores by the codes and the scale of a float `weight`, in place.
+
+    Args:
+        grid: of the layer's input. With it the bias becomes int32, and no scale is trained any more,
+            since that of the bias is bound to the others. But a linear layer over rows of several
+            dimensions has its bias in floats: in ONNX it is an addition behind the product.
+    """
+    scale = symmetric_scale(weight, bits, per_channel=per_channel)
+    inside = grid is not None and (grid.dimensions == 2 or not isinstance(layer, nn.Linear))
+    bias = layer.bias.detach() if layer.bias is not None and inside else None
+    if grid is not None and bias is not None:
+        scale = scale_for_bias(scale, weight, bias, grid.scale)
+    limit = largest_code(bits)
+    codes = to_codes(weight.detach(), along_outputs(scale, weight.ndim), 0, -limit, limit)
+    zero_point = None if grid is None else torch.zeros_like(scale, dtype=torch.int8)
+    store(layer, scale, IntegerWeight(codes.to(torch.int8), zero_point))
+    if grid is None:
+        return
+    if bias is not None:
+        step = (scale * grid.scale).clamp(min=LEAST_SCALE)
+        store(layer, step, IntegerWeight(torch.round(bias / step).to(torch.int32)), of="bias")
+    for stored in layer.parameters():
+        stored.requires_grad_(False)
+
+
+@dataclass(frozen=True)
+class InputGrid:
+    """The scale of what a layer reads, and the dimensions of the tensors, with that of the batch."""
+
+    scale: torch.Tensor
+    dimensions: int
+
+
+def input_grid(model: nn.Module, name: str) -> InputGrid:
+    """The grid of a layer's input, which is rounded."""
+    quantiser = input_quantiser(model, name)
+    assert isinstance(quantiser, Quantiser)
+    return InputGrid(quantiser.scale, input_dimensions(model, name))
+
+
+def finished(model: nn.Module) -> nn.Module:
+    """Write a rounded network so that runtimes see integers everywhere; it computes the same.
+
+    What was only moved passes its quantiser again, and activations go where the grid behind them
+    cuts off by itself what they would: its least code is zero, and its greatest no more than their end.
+    """
+    if not isinstance(model, fx.GraphModule):
+        return model
+    graph = model.graph
+    for node in list(graph.nodes):
+        if MOVED in node.meta and shape_of(node) is not None and bare_name(model, node) not in NO_STEP:
+            with graph.inserting_after(node):
+                call = graph.call_module(node.meta[MOVED], (node,))
+            node.replace_all_uses_with(call, delete_user_cb=lambda user, own=call: user is not own)
+        quantiser = model.get_submodule(str(node.target)) if node.op == "call_module" else None
+        if isinstance(quantiser, Quantiser):
+            _drop_activation(model, node, quantiser)
+    graph.lint()
+    model.recompile()
+    return model
+
+
+def _drop_activation(model: fx.GraphModule, call: fx.Node, quantiser: Quantiser) -> None:
+    activation = call.args[0]
+    assert isinstance(activation, fx.Node)
+    end = upper_bound(model, activation)
+    if end is None or len(activation.users) > 1 or int(quantiser.zero_point) != LEAST:
+        return
+    if float(quantiser.scale) * GREATEST <= end * (1 + 1e-6):
+        call.update_arg(0, activation.args[0])
+        model.graph.erase_node(activation)

@@ -4,7 +4,8 @@ Jacob et al. 2018, arXiv 1712.05877, section 3: the forward pass rounds weights 
 the integer network will, the backward pass goes straight through to float weights. Ranges of
 weights are taken anew at each step; ranges of activations are averaged with exponential decay over
 the training (3.1). Here these start from calibrated ones, where the paper begins with activations
-left alone; and batch norms are not folded, since the exported network keeps them.
+left alone. Batch norms are folded before the training and not, as there, at each step of it: the
+network is a trained one, and takes few epochs at a low rate.
 """
 
 from __future__ import annotations
@@ -12,9 +13,9 @@ from __future__ import annotations
 import copy
 
 import torch
-from torch import nn
+from torch import fx, nn
 
-from pruning.criteria.batches import Batches
+from pruning.criteria.batches import Batches, device_of
 from pruning.mask import Mask
 from pruning.quantise.grid import (
     GREATEST,
@@ -25,8 +26,11 @@ from pruning.quantise.grid import (
     largest_code,
     symmetric_scale,
 )
-from pruning.quantise.int8 import QuantisedInput, hold_integers, put_before
-from pruning.quantise.ranges import MinMax, input_ranges
+from pruning.quantise.int8 import Quantiser, finished, hold_integers, input_grid
+from pruning.quantise.network import calibrated, folded_batch_norms
+from pruning.quantise.normalise import calls_of
+from pruning.quantise.placing import input_quantiser
+from pruning.quantise.ranges import MinMax
 from pruning.quantise.storage import Bits, bits_per_layer, decoder, layer_of, store, stored_name
 from pruning.recovery.fine_tune import Train
 
@@ -46,7 +50,7 @@ def quantise_aware(
 
     Args:
         epochs: 0 gives what `to_int8` gives.
-        data: batches to calibrate by, to quantise the layers' inputs too; without it weights alone.
+        data: batches to calibrate by, for integers between the layers too; without it weights alone.
         mask: weights that are pruned and stay so.
 
     Raises:
@@ -58,8 +62,7 @@ def quantise_aware(
         mask.check(model)
     prepared = prepare(model, bits, per_channel=per_channel, data=data)
     if mask is not None:
-        names = dict(prepared.named_parameters())
-        mask = Mask({name if name in names else stored_name(name): keep for name, keep in mask.items()})
+        mask = carried_over(mask, prepared)
         mask.apply_(prepared)
     if epochs:
         prepared = train(prepared, epochs=epochs, learning_rate=learning_rate, mask=mask)
@@ -67,25 +70,56 @@ def quantise_aware(
 
 
 def prepare(model: nn.Module, bits: Bits = 8, *, per_channel: bool = True, data: Batches | None = None) -> nn.Module:
-    """A copy of `model` that rounds its weights, and with `data` its layers' inputs, and can be trained.
+    """A copy of `model` that rounds its weights, and with `data` what flows between its layers, and can be trained.
+
+    With `data` it is a `torch.fx.GraphModule` without the batch norms behind layers; a mask for its
+    training comes from `carried_over`.
 
     Raises:
         ValueError: see `int8.to_int8`.
     """
     widths = bits_per_layer(model, bits, least=2)
-    ranges = {} if data is None else input_ranges(model, list(widths), data, MinMax())
-    prepared = copy.deepcopy(model)
+    if data is None:
+        prepared = copy.deepcopy(model)
+    else:
+        network = calibrated(model, widths, data, MinMax())
+        prepared, widths = network.model, dict(network.layers)
+        for name, seen in network.ranges.items():
+            once = not isinstance(prepared, fx.GraphModule) or len(calls_of(prepared, name)) < 2
+            fake = FakeQuantiser(seen.low, seen.high, dimensions=seen.dimensions, follows=once)
+            prepared.set_submodule(name, fake.to(device_of(model)))
     for name, width in widths.items():
         layer = layer_of(prepared, name)
-        device = layer.weight.device
         store(layer, layer.weight, FakeWeight(width, per_channel=per_channel))
-        if name in ranges:
-            put_before(layer, FakeInput(*ranges[name]).to(device))
     return prepared
+
+
+def carried_over(mask: Mask, prepared: nn.Module) -> Mask:
+    """A mask of a model as one of what `prepare` made of it: under the names of the weights that are trained now.
+
+    What a mask asks of a folded batch norm goes to its layer: a channel without factor has no weights
+    left, and without factor and shift no bias.
+    """
+    parts = dict(mask.items())
+    folded = folded_batch_norms(prepared)
+    for norm, layer in folded.items():
+        factor, shift = parts.pop(f"{norm}.weight", None), parts.pop(f"{norm}.bias", None)
+        weight, bias = f"{layer}.weight", f"{layer}.bias"
+        parts.pop(bias, None)  # the mean and the shift of the norm are in it now
+        if factor is None:
+            continue
+        keep = factor.reshape(-1, *[1] * (layer_of(prepared, layer).weight.ndim - 1))
+        parts[weight] = parts[weight] & keep if weight in parts else keep.expand(layer_of(prepared, layer).weight.shape)
+        if shift is not None:
+            parts[bias] = factor | shift
+    names = dict(prepared.named_parameters())
+    return Mask({name if name in names else stored_name(name): keep for name, keep in parts.items()})
 
 
 def freeze(model: nn.Module) -> nn.Module:
     """A copy of a prepared model with integers in place: what it computes in evaluation mode stays the same.
+
+    Biases become integers only here; that moves them by less than a step of the sums they are added to.
 
     Raises:
         ValueError: the model is not prepared.
@@ -94,13 +128,15 @@ def freeze(model: nn.Module) -> nn.Module:
     rounded = {name: fake for name, layer in frozen.named_modules() if isinstance(fake := decoder(layer), FakeWeight)}
     if not rounded:
         raise ValueError("No layer's weight is fake-quantised; call prepare(model) before the training.")
+    for name, seen in list(frozen.named_modules()):
+        if isinstance(seen, FakeQuantiser):
+            frozen.set_submodule(name, Quantiser(*affine_grid(seen.low, seen.high), dimensions=seen.dimensions))
     for name, fake in rounded.items():
-        layer = frozen.get_submodule(name)
+        layer = layer_of(frozen, name)
         weight = layer.get_parameter(stored_name("weight"))
-        hold_integers(layer, weight, fake.bits, per_channel=fake.per_channel)
-        if isinstance(seen := getattr(layer, "input_quantiser", None), FakeInput):
-            put_before(layer, QuantisedInput(*affine_grid(seen.low, seen.high)))
-    return frozen
+        grid = input_grid(frozen, name) if input_quantiser(frozen, name) is not None else None
+        hold_integers(layer, weight, fake.bits, per_channel=fake.per_channel, grid=grid)
+    return finished(frozen)
 
 
 class FakeWeight(nn.Module):
@@ -116,25 +152,27 @@ class FakeWeight(nn.Module):
         return fake_quantise(weight, along_outputs(scale, weight.ndim), 0, -limit, limit)
 
 
-class FakeInput(nn.Module):
+class FakeQuantiser(nn.Module):
     """Rounds activations to 8 bits, over a range that follows them in training mode.
 
     Args:
         low, high: the range to start from.
+        dimensions: of what passes.
         decay: how much of the range stays at each step.
+        follows: or it stays where it is, for several values on one grid.
     """
 
     low: torch.Tensor
     high: torch.Tensor
 
-    def __init__(self, low: float, high: float, *, decay: float = 0.99) -> None:
+    def __init__(self, low: float, high: float, *, dimensions: int, decay: float = 0.99, follows: bool = True) -> None:
         super().__init__()
-        self.decay = decay
+        self.dimensions, self.decay, self.follows = dimensions, decay, follows
         self.register_buffer("low", torch.tensor(low))
         self.register_buffer("high", torch.tensor(high))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        if self.training:
+        if self.training and self.follows:
             with torch.no_grad():
                 self.low.lerp_(x.min().to(self.low.dtype), 1 - self.decay)
                 self.high.lerp_(x.max().to(self.high.dtype), 1 - self.decay)

@@ -1,4 +1,4 @@
-"""Which range of values a layer's input takes, seen on sample data: calibration.
+"""Which range the values between layers take, seen on sample data: calibration.
 
 The whole range loses no value but spends its 256 steps on the rarest ones; cutting the tails buys
 finer steps for all others (both in Krishnamoorthi 2018, arXiv 1806.08342, and Nagel et al. 2021,
@@ -9,20 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Protocol
 
 import torch
 from torch import nn
 
-from pruning.criteria.batches import Batches
+from pruning.criteria.batches import Batches, device_of
 from pruning.observing import inference
 
 Range = tuple[float, float]
 
 
 class Calibration(Protocol):
-    """A rule that turns the values of a layer's inputs into a range."""
+    """A rule that turns the values of a tensor into a range."""
 
     def of_batch(self, values: torch.Tensor) -> Range:
         """Least and greatest value to represent of one batch, a float tensor of any shape."""
@@ -68,40 +67,59 @@ class Percentile:
         return sum(lows) / len(lows), sum(highs) / len(highs)
 
 
-def input_ranges(model: nn.Module, layers: Sequence[str], data: Batches, calibration: Calibration) -> dict[str, Range]:
-    """Layer name → range of its inputs, from one pass over `data` in evaluation mode.
+class Watch(nn.Module):
+    """Hands on what passes it and remembers its range, in the place where it will be rounded.
 
-    The model is as it was afterwards, and so are the random numbers.
+    Args:
+        values: what passes, for messages.
+
+    Attributes:
+        dimensions: of what passed, with that of the batch; 0 where nothing did.
+    """
+
+    def __init__(self, values: str) -> None:
+        super().__init__()
+        self.values = values
+        self.dimensions = 0
+        self.calibration: Calibration | None = None
+        self.now: list[Range] = []
+        self.batches: list[Range] = []
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.calibration is not None:
+            self.dimensions = x.ndim
+            self.now.append(self.calibration.of_batch(x.detach().float()))
+        return x.clone()  # as a rounded value would be: no other name of this tensor
+
+    def end_batch(self) -> None:
+        """What passed since the last call are values of one batch, which share a grid."""
+        if self.now:
+            lows, highs = zip(*self.now, strict=True)
+            self.batches.append((min(lows), max(highs)))
+            self.now = []
+
+
+def calibrate(model: nn.Module, data: Batches, calibration: Calibration) -> dict[str, Range]:
+    """Name of each `Watch` in `model` → the range of what passed it, in one pass over `data` in evaluation mode.
+
+    Those that nothing passed are left out. The model is as it was afterwards, and so are the random numbers.
 
     Args:
         data: batches of `(inputs, labels)`; the labels are not looked at.
 
     Raises:
-        ValueError: there is no batch, a layer was never called, or a range is not finite.
+        ValueError: a range is not finite.
     """
-    seen: dict[str, list[Range]] = {name: [] for name in layers}
-
-    def record(name: str, module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
-        seen[name].append(calibration.of_batch(inputs[0].detach().float()))
-
-    hooks = [model.get_submodule(name).register_forward_pre_hook(partial(record, name)) for name in layers]
-    device = next(model.parameters()).device
-    batches = 0
-    try:
-        with inference(model):
-            for inputs, _ in data:
-                model(inputs.to(device))
-                batches += 1
-    finally:
-        for hook in hooks:
-            hook.remove()
-    if not batches:
-        raise ValueError("Calibration needs at least one batch of (inputs, labels); the data has none.")
-    for name in layers:
-        if not seen[name]:
-            raise ValueError(f"Layer {name} was not called by the model, so its inputs have no range. Leave it out.")
-    ranges = {name: calibration.together(seen[name]) for name in layers}
+    watches = {name: module for name, module in model.named_modules() if isinstance(module, Watch)}
+    for watch in watches.values():
+        watch.calibration = calibration
+    with inference(model):
+        for inputs, _ in data:
+            model(inputs.to(device_of(model)))
+            for watch in watches.values():
+                watch.end_batch()
+    ranges = {name: calibration.together(watch.batches) for name, watch in watches.items() if watch.batches}
     for name, (low, high) in ranges.items():
         if not -torch.inf < low <= high < torch.inf:
-            raise ValueError(f"The inputs of layer {name} range from {low} to {high}: they must be finite.")
+            raise ValueError(f"The {watches[name].values} range from {low} to {high}: they must be finite.")
     return ranges

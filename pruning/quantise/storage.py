@@ -53,17 +53,20 @@ def bits_per_layer(model: nn.Module, bits: Bits, *, least: int) -> dict[str, int
     return chosen
 
 
-def store(layer: nn.Module, stored: torch.Tensor, decode: nn.Module) -> None:
-    """Make `layer.weight` be `decode(stored)`, in place; `stored` is trained if the weight was.
+def store(layer: nn.Module, stored: torch.Tensor, decode: nn.Module, *, of: str = "weight") -> None:
+    """Make `layer.weight` (or its bias) be `decode(stored)`, in place; `stored` is trained if the weight was.
 
-    Where the layer stores its weight so already, the new way replaces the old one.
+    Where the layer stores it so already, the new way replaces the old one.
     """
-    chain = _chain(layer)
-    old = layer.get_parameter("weight" if chain is None else "parametrizations.weight.original")
+    chain = _chain(layer, of)
+    old = layer.get_parameter(of if chain is None else f"parametrizations.{of}.original")
     new = nn.Parameter(stored.detach().clone(), requires_grad=old.requires_grad)
     if chain is None:
-        layer.weight = new
-        parametrize.register_parametrization(layer, "weight", decode, unsafe=True)  # unsafe: the shape changes
+        if parametrize.is_parametrized(layer):  # copies share a class: a property more is for this one alone
+            own = {key: value for key, value in vars(type(layer)).items() if key not in ("__dict__", "__weakref__")}
+            layer.__class__ = type(type(layer).__name__, type(layer).__bases__, own)
+        setattr(layer, of, new)
+        parametrize.register_parametrization(layer, of, decode, unsafe=True)  # unsafe: the shape changes
     else:
         # Not by removing and adding: the property `weight` lives in a class that copies of the layer share.
         chain[0], chain.original = decode, new
@@ -76,7 +79,7 @@ def stored_name(name: str) -> str:
 
 def decoder(layer: nn.Module) -> nn.Module | None:
     """What makes the weight of `layer` from what is stored; None where the weight is a plain one."""
-    chain = _chain(layer)
+    chain = _chain(layer, "weight")
     return None if chain is None else next(chain.children())
 
 
@@ -87,10 +90,10 @@ def layer_of(model: nn.Module, name: str) -> Layer:
     return layer
 
 
-def _chain(layer: nn.Module) -> parametrize.ParametrizationList | None:
-    if not parametrize.is_parametrized(layer, "weight"):
+def _chain(layer: nn.Module, of: str) -> parametrize.ParametrizationList | None:
+    if not parametrize.is_parametrized(layer, of):
         return None
-    chain = layer.get_submodule("parametrizations.weight")
+    chain = layer.get_submodule(f"parametrizations.{of}")
     assert isinstance(chain, parametrize.ParametrizationList)
     return chain
 
