@@ -17,6 +17,8 @@ import numpy as np
 import onnx
 from onnx import numpy_helper
 
+from hw_targets.integers import with_real_products
+
 Kind = Literal["conv", "linear", "lstm", "matmul"]
 
 MULTIPLYING = ("Conv", "Gemm", "MatMul", "LSTM")
@@ -146,6 +148,8 @@ class Graph:
 def compute_nodes(model: onnx.ModelProto) -> list[ComputeNode]:
     """All nodes that multiply activations, by weights or by one another, in the graph's order.
 
+    Products of integers are those of the reals that they stand for (`with_real_products`).
+
     A layer is named after its weight's stored tensor, without `.weight` and what may follow it
     (`layer1.0.conv1`), and otherwise after its node.
 
@@ -153,6 +157,7 @@ def compute_nodes(model: onnx.ModelProto) -> list[ComputeNode]:
         GraphError: a node multiplies in a way that is not understood; counting nothing for it
             would be wrong.
     """
+    model = with_real_products(model)
     graph = Graph(model)
     found = []
     names: dict[str, int] = {}

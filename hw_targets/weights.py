@@ -17,6 +17,7 @@ import onnx
 
 from hw_targets.formats import smallest_encoding
 from hw_targets.graph import ComputeNode, Graph, compute_nodes
+from hw_targets.integers import with_real_products
 from hw_targets.trace import stored_bits
 
 FLOATS = (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16, onnx.TensorProto.DOUBLE)
@@ -70,6 +71,7 @@ def sizes(model: onnx.ModelProto) -> Sizes:
         GraphError: a layer is not understood.
         ValueError: a weight is NaN or infinite.
     """
+    model = with_real_products(model)
     graph = Graph(model)
     layers: list[LayerSize] = []
     roots: set[str] = set()

@@ -2,6 +2,7 @@
 
     codebook   a few shared values and a short code for each weight     share_weights
     int8       integers on an even grid, after training                 to_int8
+    dynamic    the same for linear layers alone, without calibration    to_dynamic_int8, floats_left
     qat        the same integers, with the rounding seen in training    quantise_aware, prepare, freeze
 
 All take a model and give a changed copy. They come last, after pruning and shrinking: what is
@@ -12,8 +13,19 @@ are meant, `grid` what an integer stands for, `ranges` which values activations 
 from __future__ import annotations
 
 from pruning.quantise.codebook import share_weights
+from pruning.quantise.dynamic import floats_left, to_dynamic_int8
 from pruning.quantise.int8 import to_int8
 from pruning.quantise.qat import freeze, prepare, quantise_aware
 from pruning.quantise.ranges import MinMax, Percentile
 
-__all__ = ["MinMax", "Percentile", "freeze", "prepare", "quantise_aware", "share_weights", "to_int8"]
+__all__ = [
+    "MinMax",
+    "Percentile",
+    "floats_left",
+    "freeze",
+    "prepare",
+    "quantise_aware",
+    "share_weights",
+    "to_dynamic_int8",
+    "to_int8",
+]
