@@ -17,6 +17,7 @@ import numpy as np
 import onnx
 
 from hw_targets.constants import Graph
+from hw_targets.integers import with_real_products
 from hw_targets.running import GraphError, run_unoptimised
 
 __all__ = ["ComputeNode", "Graph", "GraphError", "Kind", "Weight", "compute_nodes", "run_unoptimised"]
@@ -80,7 +81,8 @@ class ComputeNode:
 def compute_nodes(model: onnx.ModelProto, graph: Graph | None = None) -> list[ComputeNode]:
     """All nodes that multiply activations, by weights or by one another, in the graph's order.
 
-    Nodes on which no output depends are left out.
+    Nodes on which no output depends are left out. Products of integers are those of the reals that
+    they stand for (`with_real_products`); a `graph` that is given has them so already.
 
     A layer is named after its weight's stored tensor, without `.weight` and what may follow it
     (`layer1.0.conv1`), and otherwise after its node.
@@ -92,7 +94,7 @@ def compute_nodes(model: onnx.ModelProto, graph: Graph | None = None) -> list[Co
         GraphError: a node multiplies in a way that is not understood; counting nothing for it
             would be wrong.
     """
-    graph = graph or Graph(model)
+    graph = graph or Graph(with_real_products(model))
     found = []
     names: dict[str, int] = {}
     for node in graph.live:

@@ -16,6 +16,7 @@ import numpy as np
 import onnx
 
 from hw_targets.graph import ComputeNode, Graph, GraphError, Kind, compute_nodes, run_unoptimised
+from hw_targets.integers import with_real_products
 
 
 @dataclass(frozen=True)
@@ -124,6 +125,7 @@ def trace(model: onnx.ModelProto, samples: np.ndarray) -> list[LayerTrace]:
     """
     if samples.ndim < 1 or len(samples) == 0:
         raise ValueError("Tracing needs at least one sample.")
+    model = with_real_products(model)
     nodes = compute_nodes(model)
     values = _activations(model, nodes, np.ascontiguousarray(samples))
     return [_layer(node, values, len(samples)) for node in nodes]

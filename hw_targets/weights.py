@@ -22,6 +22,7 @@ from hw_targets.attribution import Attribution, Numbers, attribute
 from hw_targets.distinct import distinct_weights
 from hw_targets.formats import smallest_encoding
 from hw_targets.graph import ComputeNode, Graph, compute_nodes
+from hw_targets.integers import with_real_products
 from hw_targets.trace import stored_bits
 
 FLOATS = (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16, onnx.TensorProto.DOUBLE)
@@ -90,6 +91,7 @@ def sizes(model: onnx.ModelProto) -> Sizes:
         GraphError: a layer is not understood, or a stored tensor's part in a product; names it.
         ValueError: a weight is NaN or infinite.
     """
+    model = with_real_products(model)
     graph = Graph(model)
     computes = compute_nodes(model, graph)
     found = attribute(graph, computes)

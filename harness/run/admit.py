@@ -22,14 +22,15 @@ from hw_targets.weights import sizes
 MIN_OPSET, MAX_OPSET = 13, 23
 STANDARD_DOMAINS = ("", "ai.onnx")
 
-# Integer layers come as QuantizeLinear–DequantizeLinear pairs, which every target can read.
+# Integer layers come as QuantizeLinear–DequantizeLinear pairs, which every target can read, or as products
+# of integers with their scales behind them, which `hw_targets.integers` writes as such.
 # By kind, so that a reader sees what a network may be made of. No control flow (If, Loop, Scan), no
 # randomness, no strings, no sequences, no optional values, no operators of a runtime's own domain.
 ALLOWED_OPERATORS = frozenset(
     """
     Conv MatMul Gemm LSTM
     BatchNormalization LayerNormalization GroupNormalization InstanceNormalization LpNormalization
-    QuantizeLinear DequantizeLinear
+    QuantizeLinear DequantizeLinear DynamicQuantizeLinear MatMulInteger ConvInteger
     AveragePool MaxPool LpPool GlobalAveragePool GlobalMaxPool GlobalLpPool
     Relu LeakyRelu PRelu Elu Celu Selu Gelu Mish HardSigmoid HardSwish Sigmoid Tanh Softplus Softsign
     ThresholdedRelu Softmax LogSoftmax Clip Erf

@@ -27,7 +27,17 @@ if TYPE_CHECKING:
 ROUNDS = 4  # at most; each pass may open the way for another
 LARGEST_GROWTH = 1 << 20  # bytes that a computed constant may take beyond what it is computed from
 NARROW_BITS = 16  # of a stored number that is widened before it is used
-WEIGHT_INPUTS = {"Conv": (1,), "ConvTranspose": (1,), "MatMul": (0, 1), "Gemm": (0, 1), "LSTM": (1, 2), "GRU": (1, 2)}
+WEIGHT_INPUTS = {
+    "Conv": (1,),
+    "ConvTranspose": (1,),
+    "MatMul": (0, 1),
+    "Gemm": (0, 1),
+    "LSTM": (1, 2),
+    "GRU": (1, 2),
+} | {
+    "ConvInteger": (1,),
+    "MatMulInteger": (0, 1),
+}
 
 
 def settle_constants(model: ir.Model) -> None:

@@ -13,6 +13,7 @@ from hw_targets.eie.layout import lay_out, reload_bits
 from hw_targets.eie.lowering import as_matrix
 from hw_targets.eie.segments import HostStep, cut
 from hw_targets.graph import ComputeNode, Graph, compute_nodes
+from hw_targets.integers import with_real_products
 
 CALIBRATION_SAMPLES = 64
 
@@ -42,6 +43,7 @@ class EieSession:
         if len(calibration) == 0:
             raise ValueError("EIE's number formats need at least one sample to be chosen from.")
         self.config = config or EieConfig()
+        model = with_real_products(model)
         nodes = [node for node in compute_nodes(model) if node.weight is not None]
         constants = _constants(model, nodes)
         self.layers = {node.name: ExecutedLayer(node, constants, self.config) for node in nodes}

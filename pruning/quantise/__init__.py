@@ -2,6 +2,7 @@
 
     codebook   a few shared values and a short code for each weight     share_weights
     int8       integers on an even grid, after training                 to_int8, layers_in_floats
+    dynamic    the same for linear layers alone, without calibration    to_dynamic_int8, floats_left
     qat        the same integers, with the rounding seen in training    quantise_aware, prepare, carried_over, freeze
 
 All take a model and give a changed copy. They come last, after pruning and shrinking: what is
@@ -14,6 +15,7 @@ and the places found (`placing`, by what `operators` says of each step).
 from __future__ import annotations
 
 from pruning.quantise.codebook import share_weights
+from pruning.quantise.dynamic import floats_left, to_dynamic_int8
 from pruning.quantise.int8 import layers_in_floats, to_int8
 from pruning.quantise.qat import carried_over, freeze, prepare, quantise_aware
 from pruning.quantise.ranges import MinMax, Percentile
@@ -22,10 +24,12 @@ __all__ = [
     "MinMax",
     "Percentile",
     "carried_over",
+    "floats_left",
     "freeze",
     "layers_in_floats",
     "prepare",
     "quantise_aware",
     "share_weights",
+    "to_dynamic_int8",
     "to_int8",
 ]
