@@ -59,7 +59,7 @@ class Sizes:
         integer_outputs: outputs of layers on integers, each of which brings a scale.
         numbers: all that the file stores, by what it is there for.
         parameters: the layers' weights and all other floats: biases, and the four tensors of a batch
-            norm; no single numbers of `Constant` nodes.
+            norm; no single numbers that nothing but a graph's arithmetic needs.
         bytes_stored: of all tensors in the file, each in its own type.
         bytes_dense: 4 · `parameters`.
         bytes_encoded: the layers as encoded, all other numbers as stored.
@@ -184,8 +184,8 @@ def _bytes(data_type: int, elements: int) -> int:
 
 
 def _floats(model: onnx.ModelProto, graph: Graph, found: Attribution) -> int:
-    """Floats outside the layers; a single one in a `Constant` node is a hyper-parameter, no parameter."""
-    initial = {tensor.name for tensor in model.graph.initializer}
+    """Floats outside the layers; a single one, without a dimension or in a `Constant` node, is no parameter."""
+    initial = {tensor.name for tensor in model.graph.initializer if tensor.dims}
     return sum(
         found.not_layers[name]
         for name, tensor in graph.stored.items()

@@ -79,6 +79,21 @@ def test_control_flow_hidden_in_an_allowed_operator(tmp_path):
     assert rule_of(tmp_path, linear(nodes=[node])) == "operator_not_allowed"
 
 
+def test_a_weight_mixed_with_activations_is_named(tmp_path):
+    nodes = [
+        helper.make_node("Sub", ["input", "input"], ["nothing"]),
+        helper.make_node("ReduceMean", ["nothing"], ["zero"], keepdims=0),
+        helper.make_node("Add", ["w", "zero"], ["weight"]),
+        helper.make_node("Gemm", ["input", "weight"], ["output"], name="fc", transB=1),
+    ]
+    model = linear(nodes=nodes, weight=np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32))
+    file = tmp_path / "model.onnx"
+    file.write_bytes(model.SerializeToString())
+    with pytest.raises(RuleBroken, match="'fc': the stored tensor 'w' is a factor") as caught:
+        admit(file, CONTRACT, limit_bytes=1 << 20)
+    assert caught.value.rule == "not_countable"
+
+
 def test_local_functions(tmp_path):
     model = linear()
     body = [helper.make_node("Relu", ["x"], ["y"])]
