@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from harness import formatting
 from harness.comparable import bounds, earlier
-from harness.records import Quality
+from harness.quality import Quality
 from harness.report.chart import GREY, Chart, Entry, plain, scale_of_factors, style
 from harness.report.grouping import Group, groups_of, left_out
 
