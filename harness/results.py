@@ -154,6 +154,9 @@ def summary_cells(record: Record) -> dict[str, str]:
         if item and column in ("p50 latency", "energy"):
             doubts = [*([] if item.basis == "measured" else [item.basis]), *(["noisy"] if record.noisy else [])]
             cells[column] += f" ({', '.join(doubts)})" if doubts else ""
+    integers = record.quantities.get("macs_integer_fraction")
+    if integers and 0 < integers.value < 1:  # some layers stayed in floats; which ones, the record's layers tell
+        cells["speed-up"] += f" ({formatting.quantity('macs_integer_fraction', integers)} in integers)"
     return cells
 
 
