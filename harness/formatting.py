@@ -36,6 +36,7 @@ TITLES = {
     "weights_nonzero": "Weights, non-zero",
     "macs_dense": "MACs, dense",
     "macs_effective": "MACs, effective",
+    "macs_integer_fraction": "MACs in integers",
     "speedup_vs_dense": "Speed-up against dense",
     "throughput_speedup_vs_dense": "Throughput against dense",
     "energy_per_inference_pj": "Energy per inference",

@@ -14,6 +14,7 @@ import onnx
 from hw_targets.counts import Counts, count, layer_rows
 from hw_targets.cpu.child import Outcome, run_job
 from hw_targets.cpu.findings import timed
+from hw_targets.cpu.optimised import arithmetic, integer_share, with_arithmetic
 from hw_targets.cpu.processor import processor_name
 from hw_targets.cpu.settings import SETTINGS, CpuOptions
 from hw_targets.energy import modelled_energy
@@ -23,7 +24,7 @@ from hw_targets.technology import technology
 
 
 class CpuTarget:
-    """ONNX Runtime in float32, driven by MLPerf LoadGen in a process of its own."""
+    """ONNX Runtime in the types that a model is stored in, driven by MLPerf LoadGen in a process of its own."""
 
     name = "cpu"
 
@@ -63,6 +64,7 @@ class CpuTarget:
         times = timed(result, self.availability_detail(), settings.precision)
         try:
             counts = count(model, dense, samples[:1])
+            how = arithmetic(model, self.options)
         except GraphError as error:
             raise TargetError(f"The model runs, but its layers cannot be counted: {error}") from error
         energy = _energy(result, counts)
@@ -71,6 +73,7 @@ class CpuTarget:
                 **times.quantities,
                 **({"peak_memory_bytes": memory} if isinstance(memory, Quantity) else {}),
                 **counts.quantities,
+                "macs_integer_fraction": integer_share(counts.traces, how),
                 "energy_per_inference_pj": energy,
             },
             absent={
@@ -90,7 +93,7 @@ class CpuTarget:
                 "settings": asdict(settings),
                 **times.conditions,
             },
-            layers=layer_rows(counts.traces, counts.dense_traces, counts.unattributed),
+            layers=with_arithmetic(layer_rows(counts.traces, counts.dense_traces, counts.unattributed), how),
         )
 
     def availability_detail(self) -> str:
