@@ -23,14 +23,18 @@ INTEGER_PRODUCTS = {"MatMulInteger": "MatMul", "ConvInteger": "Conv"}
 ROUNDING = {"DynamicQuantizeLinear": "output", "QuantizeLinear": "input"}  # where the scale stands, in second place
 
 
-def with_real_products(model: onnx.ModelProto) -> onnx.ModelProto:
+def with_real_products(model: onnx.ModelProto, *, rounded: bool = True) -> onnx.ModelProto:
     """`model` with products of reals in place of those of integers; `model` itself where there are none.
 
     Stored tensors stay as they are, and so do the names of all tensors that are still computed.
+
+    Args:
+        rounded: False leaves out the rounding of activations to ranges found at run time, for a machine
+            that computes them in a format of its own.
     """
     if not any(node.op_type in INTEGER_PRODUCTS for node in model.graph.node):
         return model
-    graph = _Graph(model)
+    graph = _Graph(model, rounded=rounded)
     real = onnx.ModelProto()
     real.CopyFrom(model)
     del real.graph.node[:], real.graph.value_info[:]
@@ -63,7 +67,8 @@ class _Ending:
 class _Graph:
     """Who makes and who reads each tensor of a model, and its shape where that is known."""
 
-    def __init__(self, model: onnx.ModelProto) -> None:
+    def __init__(self, model: onnx.ModelProto, *, rounded: bool) -> None:
+        self.rounded = rounded
         self.nodes = model.graph.node
         self.producer = {out: node for node in self.nodes for out in node.output if out}
         self.readers: dict[str, list[onnx.NodeProto]] = {value.name: [] for value in model.graph.output}
@@ -176,6 +181,10 @@ class _Graph:
         for side, factor in zip(("left", "right"), factors, strict=True):
             name = f"{output}.{side}"
             axis = -1 if node.op_type == "MatMulInteger" else 0
+            maker = self.producer.get(factor.codes)
+            if not self.rounded and factor.scale and maker is not None and maker.op_type == "DynamicQuantizeLinear":
+                inputs.append(maker.input[0])
+                continue
             nodes += _dequantised(factor, name, axis, alike=self._are_alike(factor))
             inputs.append(name)
         result = f"{output}.real" if cast else output

@@ -99,8 +99,16 @@ def _judge_and_measure(
     import onnx
 
     from harness.data import load_dataset
-    from harness.evaluate import BATCH_SIZE, as_session, check_batch_independence, correct_answers
+    from harness.evaluate import (
+        BATCH_SIZE,
+        as_session,
+        check_batch_effect,
+        check_batch_independence,
+        correct_answers,
+        worst_answers,
+    )
     from harness.run.admit import admit
+    from hw_targets.integers import has_ranges_at_run_time
 
     model = admit(subject.model, task.input, limit_bytes=task.budget.onnx_bytes)
     dense = onnx.load_model_from_string(subject.dense.read_bytes())
@@ -109,8 +117,8 @@ def _judge_and_measure(
     if data.content_sha256 != task.dataset_sha256:
         raise HarnessError(f"{task.name} is about data with SHA-256 {task.dataset_sha256}, not {data.content_sha256}")
 
-    def right(session: Session, label: str) -> np.ndarray:
-        test = data.loader("test", batch_size=BATCH_SIZE)
+    def right(session: Session, label: str, batch_size: int = BATCH_SIZE) -> np.ndarray:
+        test = data.loader("test", batch_size=batch_size)
         return correct_answers(session, test, classes=task.input.classes, label=label)
 
     def inputs(part: Part) -> np.ndarray:
@@ -128,12 +136,17 @@ def _judge_and_measure(
     reference = _once_per_store(store, task, subject, target, dense_right)
     _check_layers(model, samples[:1])
     try:
-        session = as_session(target.numerics(model, samples))
+        numerics = target.numerics(model, samples)
+        session = as_session(numerics)
     except ModelRefused as refused:
         raise RuleBroken("target_refuses", str(refused)) from refused
     same = subject.model_sha256 == subject.dense_sha256
-    entry = reference if same else right(session, "Judging the entry")
-    check_batch_independence(session, inputs("test"))
+    if isinstance(numerics, onnx.ModelProto) and has_ranges_at_run_time(numerics):
+        check_batch_effect(session, inputs("test"))
+        entry = worst_answers(lambda size: right(session, f"Judging the entry in batches of {size}", size))
+    else:
+        entry = reference if same else right(session, "Judging the entry")
+        check_batch_independence(session, inputs("test"))
     quality = judge(entry, reference, metric=task.metric, quality_target=task.quality_target)
     say(f"measuring on {target.name}, effort {effort}")
     return quality, target.measure(model, dense, samples, effort, _workdir(scratch))

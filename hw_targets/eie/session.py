@@ -43,7 +43,7 @@ class EieSession:
         if len(calibration) == 0:
             raise ValueError("EIE's number formats need at least one sample to be chosen from.")
         self.config = config or EieConfig()
-        model = with_real_products(model)
+        model = with_real_products(model, rounded=False)  # activations have 16 bits here
         nodes = [node for node in compute_nodes(model) if node.weight is not None]
         constants = _constants(model, nodes)
         self.layers = {node.name: ExecutedLayer(node, constants, self.config) for node in nodes}

@@ -23,6 +23,7 @@ from hw_targets.target import TargetError, Unavailable
         ("wrong_classes", "wrong_output", "9"),
         ("not_a_model", "wrong_return", "dict"),
         ("batch_dependent", "batch_dependent", "In a batch of 1 "),
+        ("batch_dependent_ranges", "batch_dependent", "than ranges found at run time explain"),
         ("cannot_export", "not_exportable", "linalg_eig"),
         ("too_pruned", "quality_target", "0.1"),
     ],

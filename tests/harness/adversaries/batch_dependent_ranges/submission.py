@@ -1,0 +1,26 @@
+"""The same behind dynamic quantisation, whose answers depend on the batch by right."""
+
+import numpy as np
+from onnx import helper, numpy_helper
+
+from harness.run.export import export_onnx
+from pruning.quantise import to_dynamic_int8
+
+
+class Entry:
+    def compress(self, model, context):
+        exported = export_onnx(to_dynamic_int8(model), context.data.sample)
+        graph = exported.graph
+        honest = graph.output[0].name
+        for node in graph.node:
+            node.output[:] = ["honest" if name == honest else name for name in node.output]
+        graph.initializer.append(numpy_helper.from_array(np.array([100], np.int64), "hundred"))
+        graph.node.extend(
+            [
+                helper.make_node("Shape", [graph.input[0].name], ["batch"], start=0, end=1),
+                helper.make_node("Equal", ["batch", "hundred"], ["is_hundred"]),
+                helper.make_node("Cast", ["is_hundred"], ["factor"], to=1),
+                helper.make_node("Mul", ["honest", "factor"], [honest]),
+            ]
+        )
+        return exported
