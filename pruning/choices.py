@@ -206,6 +206,9 @@ class Choices:
             for name in self.options.get(kind, {}):
                 if name not in known:
                     raise ValueError(f"{kind}={getattr(self, kind)} has no option {name!r}. {nearest(name, known)}")
+        _check_kinds("schedule", SCHEDULES[self.schedule], self.options.get("schedule", {}))
+        if self.quantise != "none":
+            _check_kinds("quantise", QUANTISED_BY[self.quantise], self.options.get("quantise", {}))
 
     def make_criterion(self) -> Criterion:
         """The criterion, with its options; APoZ counts the zeros of what the granularity removes."""
@@ -237,6 +240,20 @@ class Choices:
 def _keywords(function: Any) -> list[str]:
     """The parameters of `function` that are a user's to set."""
     return [name for name in inspect.signature(function).parameters if name not in GIVEN]
+
+
+def _check_kinds(kind: str, function: Any, options: Mapping[str, Any]) -> None:
+    """Hold each option against the kind of its default: a number, a whole one, a truth value, a word.
+
+    Raises:
+        ValueError: it is of another kind.
+    """
+    parameters = inspect.signature(function).parameters
+    for name, value in options.items():
+        default = parameters[name].default if name in parameters else None
+        kinds = {bool: (bool,), int: (int,), float: (int, float), str: (str,)}.get(type(default))
+        if kinds and (not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds)):
+            raise ValueError(f"options.{kind}.{name} is like {default!r}, its default; not {value!r}.")
 
 
 def _made(kind: str, name: str, factory: Any, options: Mapping[str, Any]) -> Any:
