@@ -243,17 +243,18 @@ def _keywords(function: Any) -> list[str]:
 
 
 def _check_kinds(kind: str, function: Any, options: Mapping[str, Any]) -> None:
-    """Hold each option against the kind of its default: a number, a whole one, a truth value, a word.
+    """Hold each option against the type that `function` names for it, where that is a number, a word or a truth value.
 
     Raises:
-        ValueError: it is of another kind.
+        ValueError: it is of another type.
     """
+    types = {"bool": (bool,), "int": (int,), "float": (int, float), "str": (str,)}
     parameters = inspect.signature(function).parameters
     for name, value in options.items():
-        default = parameters[name].default if name in parameters else None
-        kinds = {bool: (bool,), int: (int,), float: (int, float), str: (str,)}.get(type(default))
-        if kinds and (not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds)):
-            raise ValueError(f"options.{kind}.{name} is like {default!r}, its default; not {value!r}.")
+        wanted = parameters[name].annotation if name in parameters else None
+        allowed = types.get(wanted) if isinstance(wanted, str) else None
+        if allowed and (not isinstance(value, allowed) or (isinstance(value, bool) and wanted != "bool")):
+            raise ValueError(f"options.{kind}.{name} is of type {wanted}; {value!r} is not.")
 
 
 def _made(kind: str, name: str, factory: Any, options: Mapping[str, Any]) -> Any:

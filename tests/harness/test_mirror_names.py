@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.mirror import RECORD_TAG, address, mirror
@@ -33,6 +33,7 @@ KEYS = st.text(st.sampled_from("ab:_. /\\é-0"), max_size=6)
 NESTED = st.recursive(st.integers(), lambda inner: st.dictionaries(KEYS, inner, min_size=1, max_size=6), max_leaves=12)
 
 
+@settings(deadline=None)
 @given(st.dictionaries(KEYS, NESTED, max_size=8))
 def test_names_are_one_to_one_and_taken_by_mlflow(values):
     from mlflow.utils.validation import _validate_param_name
