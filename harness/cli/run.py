@@ -50,6 +50,11 @@ def execute(args: argparse.Namespace) -> int:
     ready = check_overrides(overrides, "run", _choices(bool(folders)), _parameters(names, folders))
     if not folders and not names:
         raise UsageError(NAMELESS.format(", ".join(_choices(False)["submission"]())))
+    if args.multirun:  # all of a sweep is looked at before the first job works
+        here = [text for text in ready if not text.lstrip("+").startswith(("hydra/launcher", "hydra.launcher"))]
+        _, wrong = compose_and_call(_check, "run", here, multirun=True)
+        if wrong:
+            raise wrong[0]
     outcomes, errors = compose_and_call(run_job, "run", ready, multirun=args.multirun)
     records = [
         record for outcome in outcomes for name in outcome["ids"] if (record := Store(default_store_root()).read(name))
@@ -122,6 +127,12 @@ def run_job(fields: dict[str, Any]) -> dict[str, Any]:
         fresh += len(outcome.fresh)
     _mirror([record for record in records if not _is_mirrored(record, store)], store)
     return {"ids": [record.id for record in records], "fresh": fresh}
+
+
+def _check(fields: dict[str, Any]) -> dict[str, Any]:
+    """Look at one composed configuration, and do nothing."""
+    requests(fields)
+    return {}
 
 
 def requests(fields: dict[str, Any]) -> list[Request]:
