@@ -141,7 +141,13 @@ class Context(Protocol):
 
 
 class Submission(Protocol):
-    """The open division: the entry owns the pipeline."""
+    """The open division: the entry owns the pipeline.
+
+    What its parameters may be stands in `limits.yaml` beside `config.yaml` (see `harness.limits`), and is
+    checked before anything else. What takes code to check may be done by a method `check(self, config)`,
+    which raises `ParameterError`; it is called in a process of its own before a reference is trained, data are
+    fetched or anything is compressed.
+    """
 
     def compress(self, model: nn.Module, context: Context) -> nn.Module | onnx.ModelProto:
         """Take the task's trained reference and return what is to be judged.

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from harness.limits import check_parameters
 from harness.names import UnknownNameError, UsageError
 
 SUBMISSIONS_FOLDER = Path(__file__).resolve().parent.parent / "submissions"
@@ -54,23 +55,39 @@ def find_submission(name: str, submission_dir: str | Path | None = None) -> Path
 def load_entry(
     name: str, overrides: Mapping[str, Any] | None = None, submission_dir: str | Path | None = None
 ) -> Entry:
-    """Find entry `name` and merge `overrides` into its `config.yaml`.
+    """Find entry `name`, merge `overrides` into its `config.yaml`, and hold them against its `limits.yaml`.
 
     Raises:
         UnknownNameError: no such entry, or an override that its configuration does not have.
-        UsageError: the configuration is not a YAML mapping.
+        UsageError: a file is not a YAML mapping, or a parameter is out of its limits.
     """
+    folder = find_submission(name, submission_dir)
+    defaults = _read_mapping(folder / "config.yaml")
+    parameters = _merged(f"parameter of {name}", defaults, overrides or {})
+    check_parameters(name, defaults, parameters, _read_mapping(folder / "limits.yaml"))
+    return Entry(name, folder, parameters)
+
+
+def parameter_names(name: str, submission_dir: str | Path | None = None) -> set[str]:
+    """Names of the parameters of entry `name`.
+
+    Raises:
+        UsageError: no such entry, or its configuration cannot be read.
+    """
+    return set(_read_mapping(find_submission(name, submission_dir) / "config.yaml"))
+
+
+def _read_mapping(file: Path) -> dict[str, Any]:
+    """What a YAML file holds; nothing where it is not there."""
     import yaml
 
-    folder = find_submission(name, submission_dir)
-    file = folder / "config.yaml"
     try:
-        defaults = (yaml.safe_load(file.read_text()) or {}) if file.exists() else {}
+        found = (yaml.safe_load(file.read_text()) or {}) if file.exists() else {}
     except yaml.YAMLError as error:
         raise UsageError(f"{file} is not valid YAML: {error}") from error
-    if not isinstance(defaults, dict):
+    if not isinstance(found, dict):
         raise UsageError(f"{file} must hold `name: value` lines.")
-    return Entry(name, folder, _merged(f"parameter of {name}", defaults, overrides or {}))
+    return {str(key): value for key, value in found.items()}
 
 
 def _merged(what: str, defaults: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:

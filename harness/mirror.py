@@ -18,7 +18,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from harness.labels import flatten
+from harness.mirror_names import by_path, changed_names, mlflow_name
 from harness.names import UsageError
 from harness.records import Record, to_json
 
@@ -209,10 +209,10 @@ def _log_artifacts(client: MlflowClient, run_id: str, record: Record, root: Path
 
 
 def _parameters(record: Record) -> dict[str, str]:
-    """What was asked for; the entry's own configuration under `config.`."""
+    """What was asked for; the entry's own configuration under `config.`. No two names become one."""
     asked = {"task": record.task, "submission": record.submission, "seed": record.seed, "effort": record.effort}
-    flat = asked | flatten(record.parameters, "config.")
-    return {_key(key): _text(value)[:LONGEST_PARAMETER] for key, value in flat.items()}
+    flat = {(name,): value for name, value in asked.items()} | by_path(record.parameters, ("config",))
+    return {mlflow_name(path): _text(value)[:LONGEST_PARAMETER] for path, value in flat.items()}
 
 
 def _tags(record: Record) -> dict[str, str]:
@@ -224,6 +224,8 @@ def _tags(record: Record) -> dict[str, str]:
     }
     tags |= {f"basis.{_key(name)}": f"{item.basis}: {item.source}" for name, item in record.quantities.items()}
     tags |= {f"absent.{_key(name)}": reason for name, reason in record.absent.items()}
+    if names := changed_names(record.parameters, ("config",)):
+        tags["openprune.parameter_names"] = json.dumps(names, ensure_ascii=False)
     if record.noisy:
         tags["noisy"] = record.noisy
     if record.failure:

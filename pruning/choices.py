@@ -206,6 +206,9 @@ class Choices:
             for name in self.options.get(kind, {}):
                 if name not in known:
                     raise ValueError(f"{kind}={getattr(self, kind)} has no option {name!r}. {nearest(name, known)}")
+        _check_kinds("schedule", SCHEDULES[self.schedule], self.options.get("schedule", {}))
+        if self.quantise != "none":
+            _check_kinds("quantise", QUANTISED_BY[self.quantise], self.options.get("quantise", {}))
 
     def make_criterion(self) -> Criterion:
         """The criterion, with its options; APoZ counts the zeros of what the granularity removes."""
@@ -237,6 +240,21 @@ class Choices:
 def _keywords(function: Any) -> list[str]:
     """The parameters of `function` that are a user's to set."""
     return [name for name in inspect.signature(function).parameters if name not in GIVEN]
+
+
+def _check_kinds(kind: str, function: Any, options: Mapping[str, Any]) -> None:
+    """Hold each option against the type that `function` names for it, where that is a number, a word or a truth value.
+
+    Raises:
+        ValueError: it is of another type.
+    """
+    types = {"bool": (bool,), "int": (int,), "float": (int, float), "str": (str,)}
+    parameters = inspect.signature(function).parameters
+    for name, value in options.items():
+        wanted = parameters[name].annotation if name in parameters else None
+        allowed = types.get(wanted) if isinstance(wanted, str) else None
+        if allowed and (not isinstance(value, allowed) or (isinstance(value, bool) and wanted != "bool")):
+            raise ValueError(f"options.{kind}.{name} is of type {wanted}; {value!r} is not.")
 
 
 def _made(kind: str, name: str, factory: Any, options: Mapping[str, Any]) -> Any:

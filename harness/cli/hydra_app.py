@@ -8,11 +8,12 @@ import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from harness.cli.overrides import CONF
 from harness.names import UsageError
 
+T = TypeVar("T")
 OUTCOMES = "OPENPRUNE_OUTCOMES"
 
 
@@ -67,3 +68,27 @@ def compose_and_call(
         done = [json.loads(line) for line in outcomes.read_text().splitlines()]
     elsewhere = [RuntimeError(f"in a process of the sweep: {each['error']}") for each in done if "error" in each]
     return [each for each in done if "error" not in each], [*(raised or elsewhere)]
+
+
+def typed(schema: type[T], fields: dict[str, Any]) -> T:
+    """Composed plain values as a dataclass.
+
+    Raises:
+        UsageError: a value is of the wrong type; names each.
+    """
+    from pydantic import TypeAdapter, ValidationError
+
+    try:
+        return TypeAdapter(schema).validate_python(fields)
+    except ValidationError as error:
+        raise UsageError("\n".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())) from error
+
+
+def check_seed(seed: int) -> None:
+    """Refuse what the random generators do not take.
+
+    Raises:
+        UsageError: out of range.
+    """
+    if not 0 <= seed < 2**32:
+        raise UsageError(f"seed={seed}: choose one from 0 to {2**32 - 1}.")

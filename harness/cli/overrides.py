@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from pathlib import Path
@@ -11,6 +12,8 @@ from typing import Any, get_type_hints
 from harness.names import UnknownNameError, UsageError
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
+KEY = re.compile(r"[+~]*[\w./@:-]+=")
+PLAIN = re.compile(r"[\w./:%+@-]*")  # a value that needs no quotes
 OPEN_KEYS = ("params", "target")  # checked later, by the entry and the target that they belong to
 
 
@@ -32,16 +35,7 @@ def check_overrides(
         UsageError: not of the form key=value, or a value that does not parse.
         UnknownNameError: a key or a name that does not exist; the message names the nearest.
     """
-    from hydra.core.override_parser.overrides_parser import OverridesParser
-    from hydra.errors import OverrideParseException
-
-    for text in overrides:
-        if "=" not in text and not text.startswith("~"):
-            raise UsageError(f"{text!r} is no override; write key=value, for instance task=cifar10_resnet20.")
-    try:
-        parsed = OverridesParser.create().parse_overrides(list(overrides))
-    except OverrideParseException as error:
-        raise UsageError(f"{error.override!r} cannot be parsed: {error.message or error}".splitlines()[0]) from error
+    parsed = parse_overrides(overrides)
     known = _known_keys(config_name)
     short = {name: None for name in parameters if name not in known}
     for override in parsed:
@@ -51,6 +45,77 @@ def check_overrides(
             if key in choices:
                 _check_names(key, _values(override), choices[key]())
     return [_opened(f"params.{text}" if re.split(r"[.=]", text)[0] in short else text) for text in overrides]
+
+
+def parse_overrides(overrides: Sequence[str]) -> list[Any]:
+    """Overrides as Hydra reads them.
+
+    Raises:
+        UsageError: not of the form key=value, or a value that does not parse; says how to quote it.
+    """
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import OverrideParseException
+
+    parser = OverridesParser.create()
+    parsed: list[Any] = []
+    for place, text in enumerate(overrides):
+        if "=" not in text and not text.startswith("~"):
+            raise UsageError(_no_override(overrides, place))
+        try:
+            parsed += parser.parse_overrides([text])
+        except OverrideParseException as error:
+            reason = str(error.message or error).splitlines()[0]
+            raise UsageError(f"{text!r} cannot be parsed: {reason}. {_quoting(overrides, place)}") from error
+    return parsed
+
+
+def given_values(parsed: Iterable[Any], key: str) -> list[str]:
+    """What `key` is set to, all values of a sweep, without their quotes."""
+    found = [override for override in parsed if override.key_or_group == key and not override.is_delete()]
+    return [str(value) for override in found for value in _values(override)]
+
+
+def _no_override(overrides: Sequence[str], place: int) -> str:
+    """What to say of a text without `=`: perhaps the shell cut it off what stands before."""
+    text = overrides[place]
+    plain = f"{text!r} is no override; write key=value, for instance task=cifar10_resnet20."
+    before = next((index for index in reversed(range(place)) if "=" in overrides[index]), None)
+    if before is None:
+        return plain
+    whole = " ".join(overrides[before : place + 1])
+    return f"{plain} If it belongs to what stands before it, quote both: {_quoted(whole)}"
+
+
+def _quoting(overrides: Sequence[str], place: int) -> str:
+    """How the shell and Hydra take what did not parse."""
+    whole, following = overrides[place], place + 1
+    while _open_brackets(whole) and following < len(overrides) and not KEY.match(overrides[following]):
+        whole += " " + overrides[following]
+        following += 1
+    if following > place + 1:
+        return f"The shell cut it at its spaces; write it in one: {_quoted(whole)}"
+    if _open_brackets(whole):
+        return f"A bracket is open; in quotes a list is one text, spaces and all: {_quoted(_closed(whole))}"
+    return f"If the value is one text, put it in double quotes within single ones: {_quoted(whole, as_text=True)}"
+
+
+def _quoted(text: str, as_text: bool = False) -> str:
+    """As the shell takes it in one piece; a value that Hydra would read apart, as one text."""
+    key, _, value = text.partition("=")
+    if as_text or (not value.startswith(("[", "{", '"', "'")) and not PLAIN.fullmatch(value)):
+        inner = value.strip("\"'").replace("\\", "\\\\").replace('"', '\\"')
+        text = f'{key}="{inner}"'
+    return shlex.quote(text)
+
+
+def _open_brackets(text: str) -> bool:
+    return any(text.count(left) > text.count(right) for left, right in ("[]", "{}", "()"))
+
+
+def _closed(text: str) -> str:
+    """`text` with what is missing at its end."""
+    missing = [right for left, right in ("[]", "{}", "()") for _ in range(text.count(left) - text.count(right))]
+    return text + "".join(missing)
 
 
 def _known_keys(config_name: str) -> dict[str, Any]:

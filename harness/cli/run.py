@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from harness.store import Store
 
 HELP = "prune, judge and measure an entry"
+NAMELESS = (
+    "Name the submission to run: submission=NAME, or submission_dir=FOLDER for one of your own. Here are: {}. "
+    "submission=dense measures the reference itself."
+)
 EXIT_CODES = {"valid": 0, "invalid": 1, "error": 3}
 
 
@@ -35,13 +39,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(args: argparse.Namespace) -> int:
     from harness.cli.hydra_app import compose_and_call
-    from harness.cli.overrides import check_overrides
+    from harness.cli.overrides import check_overrides, given_values, parse_overrides
     from harness.store import Store, default_store_root
 
     overrides = list(args.overrides)
     if args.repeat is not None:
         overrides.append(f"repeats={args.repeat}")
-    ready = check_overrides(overrides, "run", _choices(overrides), _parameters(overrides))
+    parsed = parse_overrides(overrides)
+    folders, names = given_values(parsed, "submission_dir"), given_values(parsed, "submission")
+    ready = check_overrides(overrides, "run", _choices(bool(folders)), _parameters(names, folders))
+    if not folders and not names:
+        raise UsageError(NAMELESS.format(", ".join(_choices(False)["submission"]())))
+    if args.multirun:  # all of a sweep is looked at before the first job works
+        here = [text for text in ready if not text.lstrip("+").startswith(("hydra/launcher", "hydra.launcher"))]
+        _, wrong = compose_and_call(_check, "run", here, multirun=True)
+        if wrong:
+            raise wrong[0]
     outcomes, errors = compose_and_call(run_job, "run", ready, multirun=args.multirun)
     records = [
         record for outcome in outcomes for name in outcome["ids"] if (record := Store(default_store_root()).read(name))
@@ -53,28 +66,34 @@ def execute(args: argparse.Namespace) -> int:
     return max((EXIT_CODES[record.verdict] for record in records), default=3)
 
 
-def _choices(overrides: list[str]) -> dict[str, Any]:
+def _choices(outside: bool) -> dict[str, Any]:
+    """Keys whose values are names; those of submissions that lie outside are looked up there."""
     from harness.entries import submission_names
     from harness.tasks import task_names
     from hw_targets.registry import target_names
 
     choices: dict[str, Any] = {"task": task_names, "targets": target_names}
-    if not any(text.startswith("submission_dir=") for text in overrides):
+    if not outside:
         choices["submission"] = submission_names
     return choices
 
 
-def _parameters(overrides: list[str]) -> set[str]:
-    """The parameters that all entries named in `overrides` have, so that they may stand without `params.`."""
-    from harness.entries import load_entry
+def _parameters(names: list[str], folders: list[str]) -> set[str]:
+    """The parameters that all entries named have, so that they may stand without `params.`."""
+    from harness.entries import parameter_names
 
-    given = dict(text.split("=", 1) for text in overrides if text.startswith(("submission=", "submission_dir=")))
-    folder = given.get("submission_dir")
-    names = given.get("submission", Path(folder).resolve().name if folder else "dense").split(",")
+    places: list[str | None] = [*folders] or [None]
+    entries = [(name, folder) for folder in places for name in names or [_own_name(folder)]]
     try:
-        return set.intersection(*(set(load_entry(name, None, folder).parameters) for name in names))
+        found = [parameter_names(name, folder) for name, folder in entries if name]
     except UsageError:
         return set()  # said with more detail when the names are checked
+    return set.intersection(*found) if found else set()
+
+
+def _own_name(folder: str | None) -> str:
+    """The entry that a `submission_dir` without a name means: its own."""
+    return Path(folder).expanduser().resolve().name if folder else ""
 
 
 @dataclass(frozen=True)
@@ -110,28 +129,31 @@ def run_job(fields: dict[str, Any]) -> dict[str, Any]:
     return {"ids": [record.id for record in records], "fresh": fresh}
 
 
+def _check(fields: dict[str, Any]) -> dict[str, Any]:
+    """Look at one composed configuration, and do nothing."""
+    requests(fields)
+    return {}
+
+
 def requests(fields: dict[str, Any]) -> list[Request]:
     """From composed plain values to typed requests, one for each repeat.
 
     Raises:
         UsageError: a value is of the wrong type, or names something that does not exist.
     """
-    from pydantic import TypeAdapter, ValidationError
-
-    from harness.entries import load_entry
+    from harness.cli.hydra_app import check_seed, typed
+    from harness.entries import load_entry, submission_names
     from harness.run.pipeline import Request
     from harness.tasks import load_task, task_from_mapping, task_names
 
-    try:
-        config = TypeAdapter(RunConfig).validate_python(fields)
-    except ValidationError as error:
-        raise UsageError("\n".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())) from error
+    config = typed(RunConfig, fields)
     task = task_from_mapping(config.task, "the task as overridden")
     modified = task.name not in task_names() or asdict(task) != asdict(load_task(task.name))
-    name = config.submission or (Path(config.submission_dir).resolve().name if config.submission_dir else "dense")
+    name = config.submission or _own_name(config.submission_dir)
+    if not name:
+        raise UsageError(NAMELESS.format(", ".join(submission_names())))
     entry = load_entry(name, config.params, config.submission_dir)
-    if not 0 <= config.seed < 2**32:
-        raise UsageError(f"seed={config.seed}: choose one from 0 to {2**32 - 1}.")
+    check_seed(config.seed)
     if config.repeats < 1:
         raise UsageError("repeats must be at least 1.")
     return [

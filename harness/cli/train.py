@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from harness.cli.complete import completes_with, override_completer
 from harness.names import UsageError
@@ -34,6 +35,19 @@ def execute(args: argparse.Namespace) -> int:
     return 0
 
 
+@dataclass(frozen=True)
+class TrainConfig:
+    """`conf/train.yaml`, typed."""
+
+    __pydantic_config__: ClassVar = {"extra": "forbid"}
+
+    task: dict[str, Any]
+    seed: int
+    output: str | None
+    threads: int | None
+    compile: bool
+
+
 def train_job(fields: dict[str, Any]) -> dict[str, Any]:
     """Train as composed, and judge the result as the harness judges an entry.
 
@@ -42,6 +56,7 @@ def train_job(fields: dict[str, Any]) -> dict[str, Any]:
     Raises:
         UsageError: the checkpoint does not fit, or the training diverged.
     """
+    from harness.cli.hydra_app import check_seed, typed
     from harness.data import data_root
     from harness.run.judging import judge_reference
     from harness.tasks import task_from_mapping
@@ -49,10 +64,14 @@ def train_job(fields: dict[str, Any]) -> dict[str, Any]:
     from harness.training.processes import is_main_process, leave
     from harness.training.reference import train_reference
 
-    task = task_from_mapping(fields["task"], "the task as overridden")
-    output = Path(fields["output"]).expanduser() if fields["output"] else data_root() / "references"
+    config = typed(TrainConfig, fields)
+    task = task_from_mapping(config.task, "the task as overridden")
+    check_seed(config.seed)
+    if config.threads is not None and config.threads < 1:
+        raise UsageError(f"threads={config.threads}: choose 1 or more, or leave it out for all cores.")
+    output = Path(config.output).expanduser() if config.output else data_root() / "references"
     try:
-        files = train_reference(task, output, seed=fields["seed"], threads=fields["threads"], compile=fields["compile"])
+        files = train_reference(task, output, seed=config.seed, threads=config.threads, compile=config.compile)
     except DivergedError as error:
         raise UsageError(f"{task.name}: {error} (task.recipe.learning_rate=...).") from error
     judges = is_main_process()

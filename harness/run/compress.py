@@ -56,7 +56,7 @@ def compress_stage(task: Task, weights: ReferenceFile, entry: Entry, seed: int, 
             workdir=str(scratch),
             limit_s=task.budget.compress_s,
         )
-        result = _run_worker(job, scratch)
+        result = run_worker(job, scratch)
         shutil.rmtree(scratch / "scratch", ignore_errors=True)
         for used in ("job.json", "result.json"):
             (scratch / used).unlink(missing_ok=True)
@@ -68,7 +68,7 @@ def compress_stage(task: Task, weights: ReferenceFile, entry: Entry, seed: int, 
     return {"key": key, **store.do("compress", key, work)}
 
 
-def _run_worker(job: Job, scratch: Path) -> dict[str, Any]:
+def run_worker(job: Job, scratch: Path) -> dict[str, Any]:
     job_file, log = scratch / "job.json", scratch / "log.txt"
     job_file.write_text(json.dumps(asdict(job)))
     inherited = [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]

@@ -19,6 +19,7 @@ from harness.keys import compress_key
 from harness.quality import Quality
 from harness.records import Compression, Failure, Record
 from harness.references import Missing, ReferenceFile, find_reference, reference_file
+from harness.run.checking import check_stage
 from harness.run.compress import compress_stage
 from harness.run.dense import dense_stage
 from harness.run.measure import Subject, measure_stage, read_measurement
@@ -61,13 +62,18 @@ def run(request: Request, store: Store, say: Callable[[str], None] | None = None
         say: is told what begins; by default a line on standard error.
 
     Raises:
-        UsageError: the reference or the data set is missing.
+        UsageError: the reference or the data set is missing, or the entry's parameters make no sense.
         OSError: the store cannot be written.
     """
     say = say or (lambda line: print(f"[{request.entry.name}] {line}", file=sys.stderr, flush=True))
+    missing = isinstance(find_reference(request.task), Missing)
+    if missing:  # to train it may take an hour
+        check_stage(request.task, request.entry, request.seed)
     weights = _reference(request.task)
-    dense_key = dense_stage(request.task, weights, store)
     key = compress_key(request.task, weights.sha256, request.entry, request.seed)
+    if not missing and not store.finished("compress", key):
+        check_stage(request.task, request.entry, request.seed)
+    dense_key = dense_stage(request.task, weights, store)
     if not store.finished("compress", key):
         say(f"compressing, seed {request.seed}")
         _require_data(request.task)

@@ -17,6 +17,8 @@ import sys
 import threading
 import time
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import ModuleType
@@ -36,6 +38,7 @@ class Job:
         task: the task's fields.
         weights: path of the reference's weights.
         folder: the entry's folder; workdir: where results and scratch files go.
+        only_check: let the entry look at its parameters, and do nothing else.
     """
 
     task: dict[str, Any]
@@ -46,6 +49,7 @@ class Job:
     seed: int
     workdir: str
     limit_s: float
+    only_check: bool = False
 
 
 @dataclass(frozen=True)
@@ -66,7 +70,7 @@ def main(job_file: str) -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     faulthandler.enable(sys.stdout)  # the log: also where standard error is a terminal
     try:
-        result = run_job(job)
+        result = check_job(job) if job.only_check else run_job(job)
     except RuleBroken as broken:
         result = WorkerResult(rule=broken.rule, message=str(broken), detail=broken.detail)
     except Exception as error:  # noqa: BLE001  outside the entry's own code: our fault, said so
@@ -99,19 +103,42 @@ def run_job(job: Job) -> WorkerResult:
     model = reference_module(task, Path(job.weights))
     began = time.monotonic()
     try:
-        entry = load_module(Path(job.folder)).Entry()
-        delivered = entry.compress(model, context)
+        with _of_entry():
+            delivered = load_module(Path(job.folder)).Entry().compress(model, context)
     except ParameterError as error:
         return WorkerResult(usage=str(error))
+    spent = time.monotonic() - began
+    Path(job.workdir, "model.onnx").write_bytes(_to_onnx(delivered, context.data.sample))
+    return WorkerResult(time_s=spent, samples_trained=context.budget.samples_trained)
+
+
+def check_job(job: Job) -> WorkerResult:
+    """Let the entry look at its parameters: no data, no model.
+
+    Raises:
+        RuleBroken: the entry raised something else than `ParameterError`.
+    """
+    try:
+        with _of_entry():
+            load_module(Path(job.folder)).Entry().check(job.config)
+    except ParameterError as error:
+        return WorkerResult(usage=str(error))
+    return WorkerResult()
+
+
+@contextmanager
+def _of_entry() -> Iterator[None]:
+    """What the entry's own code raises is its broken rule, but for wrong usage and a full disk."""
+    try:
+        yield
+    except ParameterError:
+        raise
     except (Exception, SystemExit) as error:
         if isinstance(error, OSError) and error.errno in DISK_FAULTS:
             raise
         raise RuleBroken(
             "entry_raised", f"The entry raised {type(error).__name__}: {error}", traceback.format_exc()
         ) from error
-    spent = time.monotonic() - began
-    Path(job.workdir, "model.onnx").write_bytes(_to_onnx(delivered, context.data.sample))
-    return WorkerResult(time_s=spent, samples_trained=context.budget.samples_trained)
 
 
 def load_module(folder: Path) -> ModuleType:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -55,6 +56,10 @@ class InputContract:
     classes: int
     dtype: Literal["float32", "int64"] = "float32"
 
+    def __post_init__(self) -> None:
+        if min(self.shape, default=1) < 1 or self.classes < 1:
+            raise ValueError(f"lengths are 1 or more, not shape={list(self.shape)} and classes={self.classes}")
+
 
 @dataclass(frozen=True)
 class Budget:
@@ -69,6 +74,13 @@ class Budget:
 
     compress_s: float
     onnx_bytes: int
+
+    def __post_init__(self) -> None:
+        if not 0 < self.compress_s < math.inf or self.onnx_bytes < 1:
+            raise ValueError(
+                f"compress_s ({self.compress_s}) must be a finite number of seconds above 0, and onnx_bytes "
+                f"({self.onnx_bytes}) 1 or more"
+            )
 
 
 @dataclass(frozen=True)
@@ -111,6 +123,8 @@ class Task:
                 f"quality_ratio ({self.quality_ratio}) and reference.value ({self.reference.value}) must be above 0 "
                 "and at most 1: a gate at zero lets everything through"
             )
+        if self.version < 1 or self.parameters < 1 or self.macs < 1 or not self.scenarios:
+            raise ValueError("version, parameters and macs must be 1 or more, and scenarios name one at least")
 
     @property
     def quality_target(self) -> float:

@@ -2,8 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
+
+# Least and greatest value of each number; the greatest of a share is not reached.
+RANGES = {
+    "epochs": (0, math.inf),
+    "batch_size": (1, math.inf),
+    "learning_rate": (0, math.inf),
+    "momentum": (0, 1),
+    "weight_decay": (0, math.inf),
+    "warmup_epochs": (0, math.inf),
+    "restart_epochs": (0, math.inf),
+    "restart_learning_rate": (0, math.inf),
+    "clip_norm": (0, math.inf),
+    "label_smoothing": (0, 1),
+    "crop_padding": (0, math.inf),
+}
 
 
 @dataclass(frozen=True)
@@ -24,6 +40,9 @@ class Recipe:
         label_smoothing: as in Szegedy et al. 2016, arXiv 1512.00567, section 7.
         crop_padding, flip: of images; see `harness.data.images.Augmentation`.
         bfloat16: run forward and backward under bfloat16 autocast; weights stay float32.
+
+    Raises:
+        ValueError: a number out of its range, or a restart that is not within the epochs.
     """
 
     __pydantic_config__: ClassVar = {"extra": "forbid"}
@@ -44,6 +63,11 @@ class Recipe:
     bfloat16: bool = True
 
     def __post_init__(self) -> None:
+        for name, (least, most) in RANGES.items():
+            value = getattr(self, name)
+            if value is not None and not least <= value < most:
+                words = f"at least {least} and below {most}" if most < math.inf else f"finite, and at least {least}"
+                raise ValueError(f"{name} is {value}: it must be {words}")
         if self.restart_epochs and not 0 < self.restart_epochs < self.epochs:
             raise ValueError(f"restart_epochs is {self.restart_epochs}: it must lie below the {self.epochs} epochs")
 

@@ -47,7 +47,7 @@ class CpuOptions:
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < least:
                 raise ValueError(f"cpu option {name} must be an integer of at least {least}, not {value!r}.")
-        if self.optimisation not in OPTIMISATIONS:
+        if not isinstance(self.optimisation, str) or self.optimisation not in OPTIMISATIONS:
             raise ValueError(
                 f"cpu option optimisation must be one of {list(OPTIMISATIONS)}, not {self.optimisation!r}."
             )

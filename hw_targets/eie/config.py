@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -78,8 +79,9 @@ class EieConfig:
             if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
                 raise ValueError(f"EIE's {name} must be an integer from {least} to {most}, not {value!r}.")
         for name in ("clock_hz", "dram_bytes_per_cycle"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"EIE's {name} must be above 0, not {getattr(self, name)!r}.")
+            value = getattr(self, name)
+            if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 < value < math.inf:
+                raise ValueError(f"EIE's {name} must be a finite number above 0, not {value!r}.")
         for name, choices in (("sharing", get_args(Sharing)), ("overflow", get_args(Overflow))):
             if getattr(self, name) not in choices:
                 raise ValueError(f"EIE's {name} must be one of {list(choices)}, not {getattr(self, name)!r}.")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from torch import nn
 
 from harness.contract import Context, ParameterError
@@ -10,11 +13,24 @@ from pruning.pipeline import run
 
 
 class Entry:
+    def check(self, config: Mapping[str, Any]) -> None:
+        """Refuse choices that make no sense together, before data are loaded."""
+        _choices(config, 1.0)
+
     def compress(self, model: nn.Module, context: Context) -> nn.Module:
-        config = dict(context.config)
-        peak = config.pop("learning_rate_factor") * context.recipe.learning_rate
+        choices = _choices(context.config, context.recipe.learning_rate)
         try:
-            choices = Choices(learning_rate=peak, **config)
+            return run(model, choices, context)
         except ValueError as error:
-            raise ParameterError(str(error)) from error
-        return run(model, choices, context)
+            if context.budget.samples_trained:
+                raise
+            raise ParameterError(str(error)) from error  # said before any work: of the choices, or for this network
+
+
+def _choices(config: Mapping[str, Any], learning_rate: float) -> Choices:
+    chosen = dict(config)
+    peak = chosen.pop("learning_rate_factor") * learning_rate
+    try:
+        return Choices(learning_rate=peak, **chosen)
+    except ValueError as error:
+        raise ParameterError(str(error)) from error

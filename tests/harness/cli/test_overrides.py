@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
+
 import pytest
 
-from harness.cli.overrides import check_overrides
+from harness.cli.overrides import check_overrides, given_values, parse_overrides
 from harness.names import UsageError
 
 CHOICES = {
@@ -48,3 +50,30 @@ def test_an_entrys_parameters_may_stand_without_params():
     assert check_overrides(given, "run", CHOICES, ["sparsity", "options", "seed"]) == expected
     with pytest.raises(UsageError, match=r"no key named 'sparsty'\. Did you mean sparsity"):
         check_overrides(["sparsty=0.5"], "run", CHOICES, ["sparsity"])
+
+
+@pytest.mark.parametrize(
+    ("texts", "advice"),
+    [
+        (["targets=[cpu,", "eie]", "seed=1"], "'targets=[cpu, eie]'"),
+        (["targets=[cpu"], "'targets=[cpu]'"),
+        (["params.options={a:", "1}"], "'params.options={a: 1}'"),
+        (["submission_dir=/a", "b/c"], """'submission_dir="/a b/c"'"""),
+        (["seed=1", "submission_dir=/a", "b", "c/d"], """'submission_dir="/a b"'"""),
+        (["submission_dir=/a (b)/c"], """'submission_dir="/a (b)/c"'"""),
+        (["submission_dir=/a [b]"], """'submission_dir="/a [b]"'"""),
+        (['submission_dir=/a"b'], """'submission_dir="/a\\"b"'"""),
+    ],
+)
+def test_what_the_shell_or_hydra_takes_apart_is_told_how_to_quote(texts, advice):
+    with pytest.raises(UsageError) as caught:
+        check_overrides(texts, "run", CHOICES)
+    assert advice in str(caught.value)
+    [told] = shlex.split(advice)
+    assert parse_overrides([told])  # what is told works
+
+
+def test_values_are_read_without_their_quotes():
+    parsed = parse_overrides(['submission_dir="/my dir (x)"', "submission=a,b", "targets=[cpu]"])
+    assert given_values(parsed, "submission_dir") == ["/my dir (x)"]
+    assert given_values(parsed, "submission") == ["a", "b"] and given_values(parsed, "seed") == []
