@@ -134,7 +134,7 @@ def _latency(asked: Asked, device: str) -> tuple[dict[str, Quantity], dict[str, 
 def _throughput(asked: Asked, device: str) -> tuple[dict[str, Quantity], dict[str, str]]:
     if not asked.turns:
         return {}, _absent(["throughput_samples_per_s", "throughput_speedup_vs_dense"], asked)
-    source = f"{device}; MLPerf LoadGen Offline, our clock around the batches of each turn"
+    source = f"{device}; MLPerf LoadGen Offline, our clock around each batch, the median batch of each turn"
     own = [turn for turn in asked.turns if turn.model == ENTRY]
     rates = [np.array([1e9 / time_of_sample_ns(turn)]) for turn in own]
     blocks = in_blocks(rates, np.array([turn.segment for turn in own]))

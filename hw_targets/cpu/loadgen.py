@@ -120,7 +120,8 @@ def run_offline(
                 if not failures:
                     start, taken = clock(), indexes[begin:end]
                     turns.runner.many(taken)
-                    turns.answered(start, clock(), len(taken))
+                    if turns.first_in_turn or len(taken) == batch:  # a run's last batch may be smaller
+                        turns.answered(start, clock(), len(taken))
             except Exception as error:  # noqa: BLE001 - must not cross LoadGen's C++; raised after the run
                 failures.append(error)
             lg.QuerySamplesComplete([lg.QuerySampleResponse(i, 0, 0) for i in ids[begin:end]])

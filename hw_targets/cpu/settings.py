@@ -99,7 +99,7 @@ class Settings:
 # `official` has the minima of MLPerf Inference for each of the two models: 600 s, and 24576 samples
 # (inference_policies, inference_rules.adoc; loadgen/mlperf.conf), with some to spare; about 45 minutes.
 SETTINGS: dict[Effort, Settings] = {
-    "quick": Settings(10, 250, 8, 0.02, 2_800, 64, 2_200, 1, 32, 0, 0, 20, 1.0, 300),
+    "quick": Settings(10, 250, 8, 0.02, 2_800, 64, 2_200, 1, 32, 0, 0, 15, 1.0, 300),
     "standard": Settings(10, 1_000, 10, 0.01, 16_000, 64, 10_000, 1, 32, 0, 0, 120, 5.0, 1_800),
     "official": Settings(
         10, 30_000, 10, 0.005, 1_300_000, 49_152, 1_300_000, 49_152, 32, 600, 24_576, 3_600, 60.0, 4 * 3_600

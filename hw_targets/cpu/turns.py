@@ -33,7 +33,7 @@ class Turn:
         segment: counts how often the sessions were made; turns of one segment share them.
         pair: number of the pair that the turn belongs to.
         times_ns: one a query (SingleStream) or a batch (Offline), in order.
-        samples: inferred in all of them.
+        samples: inferred in all of them, as many in each.
     """
 
     model: str
