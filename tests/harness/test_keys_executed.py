@@ -107,6 +107,7 @@ def _called(path: str) -> list[str]:
     return [".".join(inside.with_suffix("").parts).removesuffix(".__init__")]
 
 
+pytestmark = pytest.mark.timeout(900)  # torch is started four times, on a machine that may be busy
 TASK = load_task("digits_mlp")
 WEIGHTS = f"harness/tasks/references/{TASK.reference.weights}"  # its hash is in the key
 # Stage → what its key holds, and some of what must have been seen for the test to mean anything.
