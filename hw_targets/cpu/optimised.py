@@ -53,9 +53,8 @@ def arithmetic(model: onnx.ModelProto, options: CpuOptions) -> dict[str, Arithme
     Raises:
         GraphError: a layer is not understood.
     """
-    used = {
-        name for node in optimised(model, options).graph.node if node.op_type in INTEGER_OPERATORS for name in node.input
-    }
+    nodes = optimised(model, options).graph.node
+    used = {name for node in nodes if node.op_type in INTEGER_OPERATORS for name in node.input}
     stored = Graph(model).stored
     found: dict[str, Arithmetic] = {}
     for compute in compute_nodes(model):

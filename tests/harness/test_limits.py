@@ -79,11 +79,11 @@ def test_wrong_limits_are_said():
     with pytest.raises(UsageError, match="no parameter in config"):
         check_parameters("mine", {}, {}, {"a": {"minimum": 0}})
     with pytest.raises(UsageError, match="Did you mean minimum"):
-        check_parameters("mine", {"a": 1}, {"a": 1}, {"a": {"minimun": 0}})
+        check_parameters("mine", {"a": 1}, {"a": 1}, {"a": {"minimom": 0}})
     with pytest.raises(UsageError, match="a mapping"):
         check_parameters("mine", {"a": 1}, {"a": 1}, {"a": 3})
     with pytest.raises(UsageError, match="Did you mean integer"):
-        check_parameters("mine", {"a": 1}, {"a": 1}, {"a": {"type": "interger"}})
+        check_parameters("mine", {"a": 1}, {"a": 1}, {"a": {"type": "intejer"}})
 
 
 def test_an_entry_is_checked_where_it_is_loaded(tmp_path):

@@ -144,6 +144,6 @@ def test_bits_by_layer_and_bad_use():
     with pytest.raises(ValueError, match="2 to 8 bits"):
         to_dynamic_int8(model, 9)
     with pytest.raises(ValueError, match=r"neither a layer nor a kind.*linear"):
-        to_dynamic_int8(model, {"linaer": 8})
+        to_dynamic_int8(model, {"lineal": 8})
     with pytest.raises(ValueError, match="No linear layer is left"):
         to_dynamic_int8(to_dynamic_int8(model))
