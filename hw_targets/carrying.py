@@ -18,6 +18,7 @@ from hw_targets.graph import ComputeNode
 from hw_targets.roles import LINEAR, is_index, is_layout
 from hw_targets.running import GraphError
 from hw_targets.shapes import run_on_zeros
+from hw_targets.stacked import Einsum
 
 Load = Mapping[str, bool]  # constant tensor → it passed linear operators only
 ADDING_A_BIAS = frozenset({"Conv", "ConvTranspose", "Gemm"})
@@ -41,15 +42,17 @@ def weights_in_products(graph: Graph, computes: Sequence[ComputeNode]) -> list[s
     ]
     factors = [each for each in factors if each[2]]
     thin = [
-        each.node.output[0] for each in computes if each.weight is not None and each.node.input[1] in graph.constant
+        each.node.output[0]
+        for each in computes
+        if each.weight is not None and each.arrange is None and each.node.input[1] in graph.constant
     ]
     values = _with_loads(graph, {factor: list(load) for _, factor, load in factors}, thin)
     found: dict[str, None] = {}
     for product, factor, load in factors:
-        suspects = load if _rank(values.get(factor)) > len(load) else {}
+        suspects = load if _rank(product, factor, values.get(factor)) > len(load) else {}
         for name, plain in load.items():
             vector = sum(length > 1 for length in _dims(graph, name)) <= 1
-            rank = _rank_of(graph, factor, name) if name in suspects or not vector else 1
+            rank = _rank_of(graph, product, factor, name) if name in suspects or not vector else 1
             if plain and rank > 1 and factor in values:
                 raise GraphError(_refusal(graph, product, name))
             if rank > 1 or (rank == 0 and not vector):
@@ -65,18 +68,26 @@ def _with_loads(graph: Graph, loads: Mapping[str, Sequence[str]], thin: Sequence
     return run_on_zeros(graph.model, graph.stored, list(loads), batch=1, small=1, given=given, thin=thin)
 
 
-def _rank_of(graph: Graph, factor: str, name: str) -> int:
+def _rank_of(graph: Graph, product: ComputeNode, factor: str, name: str) -> int:
     """The rank of what one tensor adds to a factor's matrix; 0 where that is nothing, or unknown."""
     drawn = _drawn(graph, name)
     runs = [
         run_on_zeros(graph.model, graph.stored, [factor], batch=1, small=1, given={name: value})
         for value in (drawn, np.zeros_like(drawn))
     ]
-    return _rank(runs[0][factor] - runs[1][factor]) if all(runs) else 0
+    return _rank(product, factor, runs[0][factor] - runs[1][factor]) if all(runs) else 0
 
 
-def _rank(values: np.ndarray | None) -> int:
+def _rank(product: ComputeNode, factor: str, values: np.ndarray | None) -> int:
     """Of a factor's matrices, the greatest; 0 where there is none."""
+    if values is not None and product.node.op_type == "Einsum":
+        equation = Einsum.parse(product.attributes["equation"].decode())
+        places = [place for place, name in enumerate(product.inputs) if name == factor]
+        return max(_rank_of_matrices(equation.factor(values, place)) for place in places)
+    return _rank_of_matrices(values)
+
+
+def _rank_of_matrices(values: np.ndarray | None) -> int:
     if values is None or values.size == 0 or values.ndim < 2:
         return 0 if values is None or not np.any(values) else 1
     values = values.astype(np.float64)

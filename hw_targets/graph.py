@@ -9,30 +9,29 @@ the weight is what the runtime computes from it, so such chains are run, not int
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 import onnx
 
+from hw_targets import recurrent, transposed
 from hw_targets.constants import Graph
 from hw_targets.integers import with_real_products
 from hw_targets.running import GraphError, run_unoptimised
+from hw_targets.stacked import Einsum, of_stack, stack_inputs
 
 __all__ = ["ComputeNode", "Graph", "GraphError", "Kind", "Weight", "compute_nodes", "run_unoptimised"]
 
-Kind = Literal["conv", "linear", "lstm", "matmul"]
+Kind = Literal["conv", "conv_transpose", "linear", "lstm", "gru", "rnn", "matmul"]
 
-MULTIPLYING = ("Conv", "Gemm", "MatMul", "LSTM")
-NOT_UNDERSTOOD = frozenset(
-    {"Attention", "ConvInteger", "ConvTranspose", "DeformConv", "Einsum"}
-    | {"GRU", "MatMulInteger", "QLinearConv", "QLinearMatMul", "RNN"}
-)
+MULTIPLYING = ("Conv", "ConvTranspose", "Gemm", "MatMul", "Einsum", "LSTM", "GRU", "RNN")
+NOT_UNDERSTOOD = frozenset({"Attention", "ConvInteger", "DeformConv", "MatMulInteger", "QLinearConv", "QLinearMatMul"})
 # Operators that hand each stored number on as one weight, so that the weight is as wide as it.
 HANDING_ON = frozenset({"Cast", "Flatten", "Identity", "Reshape", "Slice", "Squeeze", "Transpose", "Unsqueeze"})
-# `fc.weight`, or what a parametrisation of it keeps: `fc.parametrizations.weight.0.codes`.
-LAYER_OF_WEIGHT = r"(.+?)(?:\.weight|\.parametrizations\.weight\..+)"
+# `fc.weight`, or what a parametrisation of it keeps: `fc.parametrizations.weight.0.codes`; `attention.in_proj_weight`.
+LAYER_OF_WEIGHT = r"(.+?)(?:\.weight|\.parametrizations\.weight\..+|_weight)"
 
 
 @dataclass(frozen=True)
@@ -40,9 +39,11 @@ class Weight:
     """A layer's weight in its canonical layout, in which every simulator reads it.
 
     Attributes:
-        values: float32. Linear `[out, in]`; conv `[c_o, c_i / groups, k_h, k_w]`, where a 1-D
-            convolution has k_h = 1; lstm `[4·hidden, in + hidden]`, W and R side by side with the
-            gates in ONNX's order i, o, f, c.
+        values: float32. Linear `[out, in]`, or `[groups·out, in]` where it is a stack of matrices;
+            conv and conv_transpose `[c_o, c_i / groups, k_h, k_w]`, where k_h = 1 in one dimension;
+            lstm, gru and rnn `[directions·gates·hidden, in + hidden]`, W and R side by side with the
+            gates in ONNX's order (i, o, f, c of an LSTM, z, r, h of a GRU), the second direction
+            below the first.
         codebook: the distinct values the weight was gathered from, or None.
         scale: float32 of the `DequantizeLinear` the weight came through, or None.
         stored_dtype: ONNX data type of what is stored for each weight: codes, integers or floats;
@@ -67,6 +68,9 @@ class ComputeNode:
         inputs: names of the activations that it reads: one, or two for a `matmul` without weights.
         weight_on_left: the weight is the first factor, so that the columns of the activations
             are the samples.
+        groups: parts of the weight, below one another, that different activations meet.
+        arrange: brings the activation into the layout of `LayerTrace.inputs`, where the weight is no
+            plain matrix (see `hw_targets.stacked`); else None.
     """
 
     name: str
@@ -76,6 +80,8 @@ class ComputeNode:
     inputs: tuple[str, ...]
     weight: Weight | None
     weight_on_left: bool = False
+    groups: int = 1
+    arrange: Callable[[np.ndarray], np.ndarray] | None = None
 
 
 def compute_nodes(model: onnx.ModelProto, graph: Graph | None = None) -> list[ComputeNode]:
@@ -112,37 +118,84 @@ def compute_nodes(model: onnx.ModelProto, graph: Graph | None = None) -> list[Co
 
 def _compute_node(graph: Graph, node: onnx.NodeProto) -> ComputeNode:
     attributes = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
-    if node.op_type == "LSTM":
-        return _lstm(graph, node, attributes)
+    if node.op_type in recurrent.KINDS:
+        return _recurrent(graph, node, attributes)
     constant = [name in graph.constant for name in node.input[:2]]
-    if node.op_type == "Conv":
+    if node.op_type in ("Conv", "ConvTranspose"):
         if not constant[1]:
             raise GraphError(_of_input(graph, node, node.input[1]))
         values = _as_2d_convolution(graph.evaluate([node.input[1]])[node.input[1]], node)
+        kind: Kind = "conv"
+        if node.op_type == "ConvTranspose":
+            kind, values = "conv_transpose", transposed.as_convolution(values, attributes.get("group", 1))
         weight = _weight(graph, [node.input[1]], values)
-        return ComputeNode(_name(node, weight), "conv", node, attributes, (node.input[0],), weight)
+        groups = attributes.get("group", 1)
+        return ComputeNode(_name(node, weight), kind, node, attributes, (node.input[0],), weight, groups=groups)
+    if node.op_type == "Einsum":
+        return _einsum(graph, node, attributes)
     if not any(constant):
         return ComputeNode(_name(node, None), "matmul", node, attributes, tuple(node.input[:2]), None)
     left = constant[0]
     name = node.input[0 if left else 1]
-    values = _as_matrix(graph.evaluate([name])[name], node, name)
-    transposed = bool(attributes.get("transA" if left else "transB", 0))
+    values = graph.evaluate([name])[name]
+    if values.ndim != 2:
+        return _stack(graph, node, values, left)
+    flipped = bool(attributes.get("transA" if left else "transB", 0))
     factor = float(attributes.get("alpha", 1.0)) if node.op_type == "Gemm" else 1.0
-    values = values if transposed != left else values.T
+    values = values if flipped != left else values.T
     weight = _weight(graph, [name], values, factor)
     return ComputeNode(_name(node, weight), "linear", node, attributes, (node.input[1 if left else 0],), weight, left)
 
 
-def _lstm(graph: Graph, node: onnx.NodeProto, attributes: Mapping[str, Any]) -> ComputeNode:
-    if attributes.get("direction", b"forward") != b"forward" or attributes.get("layout", 0):
-        raise GraphError(f"LSTM {node.name!r}: only one forward direction, with layout 0, can be traced.")
+def _stack(graph: Graph, node: onnx.NodeProto, values: np.ndarray, left: bool) -> ComputeNode:
+    """A MatMul with a vector or a stack of matrices; one matrix with further dimensions of length 1 is plain."""
+    name, activation = (node.input[0], node.input[1]) if left else (node.input[1], node.input[0])
+    matrix, groups = of_stack(values, left)
+    weight = _weight(graph, [name], matrix)
+    stack = values.shape[:-2]
+
+    def arrange(x: np.ndarray) -> np.ndarray:
+        return stack_inputs(x, stack, left)
+
+    plain = values.ndim > 2 and groups == 1
+    return ComputeNode(
+        _name(node, weight), "linear", node, {}, (activation,), weight, left, groups, None if plain else arrange
+    )
+
+
+def _einsum(graph: Graph, node: onnx.NodeProto, attributes: Mapping[str, Any]) -> ComputeNode:
+    try:
+        equation = Einsum.parse(attributes["equation"].decode())
+        places = [place for place, name in enumerate(node.input) if name in graph.constant]
+        if not places:
+            return ComputeNode(_name(node, None), "matmul", node, attributes, tuple(node.input), None)
+        place, name = places[0], node.input[places[0]]
+        values = graph.evaluate([name])[name]
+        matrix, groups = equation.weight(values, place)
+    except ValueError as error:
+        raise GraphError(f"Node {node.name!r}: {error}") from error
+    weight = _weight(graph, [name], matrix)
+
+    def arrange(x: np.ndarray) -> np.ndarray:
+        return equation.inputs(x, values.shape, place)
+
+    activation = node.input[1 - place]
+    return ComputeNode(
+        _name(node, weight), "linear", node, attributes, (activation,), weight, groups=groups, arrange=arrange
+    )
+
+
+def _recurrent(graph: Graph, node: onnx.NodeProto, attributes: Mapping[str, Any]) -> ComputeNode:
+    if reason := recurrent.why_not(attributes):
+        raise GraphError(f"{node.op_type} {node.name!r}: {reason}.")
     for name in node.input[1:3]:
         if name not in graph.constant:
             raise GraphError(_of_input(graph, node, name))
     parts = graph.evaluate(node.input[1:3])
-    values = np.concatenate([parts[node.input[1]][0], parts[node.input[2]][0]], axis=1)
+    values = recurrent.as_matrix(parts[node.input[1]], parts[node.input[2]])
     weight = _weight(graph, list(node.input[1:3]), values)
-    return ComputeNode(_name(node, weight), "lstm", node, attributes, (node.input[0],), weight)
+    kind, directions = recurrent.KINDS[node.op_type], parts[node.input[1]].shape[0]
+    return ComputeNode(_name(node, weight), kind, node, attributes, (node.input[0],), weight, groups=directions)
 
 
 def _weight(graph: Graph, names: list[str], values: np.ndarray, factor: float = 1.0) -> Weight:
@@ -187,8 +240,10 @@ def _as_float32(values: np.ndarray, factor: float, roots: list[str]) -> np.ndarr
 def _name(node: onnx.NodeProto, weight: Weight | None) -> str:
     if weight is not None:
         for root in weight.roots:
-            if found := re.fullmatch(LAYER_OF_WEIGHT, root):
-                return found[1]
+            if found := recurrent.layer_of(root, node.op_type):
+                return found
+            if match := re.fullmatch(LAYER_OF_WEIGHT, root):
+                return match[1]
     return node.name or node.output[0]
 
 
@@ -205,15 +260,5 @@ def _as_2d_convolution(values: np.ndarray, node: onnx.NodeProto) -> np.ndarray:
     if values.ndim != 4:
         raise GraphError(
             f"Convolution {node.name!r} has weights {node.input[1]!r} {list(values.shape)}; 1-D and 2-D can be traced."
-        )
-    return values
-
-
-def _as_matrix(values: np.ndarray, node: onnx.NodeProto, name: str) -> np.ndarray:
-    if values.ndim > 2 and np.prod(values.shape[:-2]) == 1:
-        return values.reshape(values.shape[-2:])
-    if values.ndim != 2:
-        raise GraphError(
-            f"{node.op_type} {node.name!r} has weights {name!r} {list(values.shape)}; only a matrix can be traced."
         )
     return values

@@ -31,6 +31,7 @@ LAYOUT: dict[str, tuple[int, ...]] = {
     **dict.fromkeys(("ReduceProd", "ReduceSum", "ReduceSumSquare", "Unsqueeze", "OneHot"), (1,)),
     **dict.fromkeys(("ConstantOfShape", "EyeLike", "Shape", "Size"), (0,)),
     **dict.fromkeys(("GRU", "LSTM", "RNN"), (4,)),
+    "Col2Im": (1, 2),
     "Dropout": (1, 2),
     "Pad": (1, 3),
     "Resize": (1, 2, 3),
@@ -51,7 +52,7 @@ LINEAR = frozenset(
     | {"Max", "Mean", "Min", "Mod", "Mul", "Neg", "Not", "OneHot", "Or", "PRelu", "Pad", "QuantizeLinear", "Relu"}
     | {"Reshape", "Round", "ScatterElements", "ScatterND", "Sign", "Slice", "SpaceToDepth", "Split", "Squeeze"}
     | {"Sub", "Sum", "Tile", "TopK", "Transpose", "Trilu", "Unsqueeze", "Where", "Xor", "ReduceSum", "ReduceMean"}
-    | {"ReduceMax", "ReduceMin", "CumSum", "Resize", "BatchNormalization"}
+    | {"ReduceMax", "ReduceMin", "CumSum", "Resize", "BatchNormalization", "Col2Im", "GridSample"}
 )
 
 

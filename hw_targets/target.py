@@ -128,6 +128,7 @@ class Target(Protocol):
             workdir: an empty folder for logs and scratch files.
 
         Raises:
+            ModelRefused: the target cannot run `model`, which only showed now.
             TargetError: no measurement could be made; says why.
         """
         ...

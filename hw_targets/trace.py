@@ -15,8 +15,12 @@ from typing import Any
 import numpy as np
 import onnx
 
+from hw_targets import recurrent, transposed
 from hw_targets.graph import ComputeNode, Graph, GraphError, Kind, compute_nodes, run_unoptimised
 from hw_targets.integers import with_real_products
+from hw_targets.stacked import Einsum
+
+RECURRENT = frozenset(recurrent.KINDS.values())
 
 
 @dataclass(frozen=True)
@@ -25,16 +29,20 @@ class LayerTrace:
 
     Attributes:
         name: of the layer, unique in the model.
-        kind: `conv`, `linear`, `lstm`, or `matmul` (two activations, no weights).
+        kind: `conv`, `conv_transpose`, `linear`, `lstm`, `gru`, `rnn`, or `matmul` (two activations,
+            no weights).
         weight: float32 in the canonical layout of `hw_targets.graph.Weight`; None for `matmul`.
         codebook, scale: where the weight came from a codebook or a quantised tensor.
-        inputs: float32 activations that meet the weight. Conv `[n, c_i, h, w]` (h = 1 in 1-D);
-            linear `[…, in]`; lstm `[steps, n, in + hidden]`, the input beside the state before
-            the step; matmul `[…, m, k]`.
+        inputs: float32 activations that meet the weight. Convolutions `[n, c_i, h, w]` (h = 1 in 1-D);
+            linear `[…, in]`, or `[groups, …, in]` with a stack of matrices; lstm, gru and rnn
+            `[steps, n, in + hidden]`, the input beside the state before the step, or
+            `[2, steps, n, in + hidden]` for both directions; matmul `[…, m, k]`.
         second: the other factor of a `matmul`, `[…, k, n]`, else None.
         output_shape: as the graph has it, with the samples.
         samples: n.
         stride, padding, dilation: of a convolution; padding is (top, left, bottom, right).
+        groups: parts of the weight, of equal size below one another, that different inputs meet: those of a
+            convolution, the matrices of a stack, the directions of a recurrent layer.
         weight_bits: bits that one stored weight takes in the file (8 for int8, 32 for float32).
     """
 
@@ -55,10 +63,15 @@ class LayerTrace:
 
     @property
     def positions(self) -> int:
-        """How often each weight is used for one sample: output pixels, rows or time steps."""
+        """How often each weight is used for one sample: output pixels, rows or time steps.
+
+        Of a transposed convolution input pixels: each meets all weights of its channel.
+        """
         if self.kind == "conv":
             return prod(self.output_shape[2:])
-        return prod(self.inputs.shape[:-1]) // self.samples
+        if self.kind == "conv_transpose":
+            return prod(self.inputs.shape[2:])
+        return prod(self.inputs.shape[:-1]) // self.samples // self.groups
 
     @property
     def macs_dense(self) -> int:
@@ -93,8 +106,11 @@ class LayerTrace:
             return float((left * right).sum() / self.samples)  # over the inner dimension, batch by batch
         if self.kind == "conv":
             return self._conv_macs_nonzero(active)
-        uses = active.reshape(-1, active.shape[-1]).sum(0, dtype=np.int64)
-        return float(uses @ np.count_nonzero(self.weight, axis=0) / self.samples)
+        if self.kind == "conv_transpose":
+            return transposed.macs_nonzero(active, self.weight, self.groups) / self.samples
+        uses = active.reshape(self.groups, -1, active.shape[-1]).sum(1, dtype=np.int64)
+        weights = self.weight.reshape(self.groups, -1, self.weight.shape[-1])
+        return float((uses * np.count_nonzero(weights, axis=1)).sum() / self.samples)
 
     def _conv_macs_nonzero(self, active: np.ndarray) -> float:
         assert self.weight is not None
@@ -137,16 +153,12 @@ def _activations(model: onnx.ModelProto, nodes: list[ComputeNode], samples: np.n
     inputs = [value.name for value in model.graph.input if value.name not in stored]
     if len(inputs) != 1:
         raise GraphError(f"Tracing needs a model of one input; this one has {inputs}.")
-    wanted = {name for compute in nodes for name in (*compute.inputs, compute.node.output[0]) if name}
-    for compute in nodes:
-        if compute.kind == "lstm":
-            initial = compute.node.input[5] if len(compute.node.input) > 5 else ""
-            wanted.update(name for name in (initial,) if name)
+    wanted = {name for compute in nodes for name in (*compute.inputs, _result(compute), _initial_state(compute))}
     constant = sorted(wanted & Graph(model).constant)
-    wanted.discard(inputs[0])
-    wanted.difference_update(constant)
+    wanted -= {"", inputs[0], *constant}
     exposed = onnx.ModelProto()
     exposed.CopyFrom(model)
+    _name_states(exposed)
     del exposed.graph.output[:]
     names = sorted(wanted)
     exposed.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
@@ -154,20 +166,45 @@ def _activations(model: onnx.ModelProto, nodes: list[ComputeNode], samples: np.n
     return {inputs[0]: samples, **values, **Graph(model).evaluate(constant)}
 
 
+def _result(compute: ComputeNode) -> str:
+    """The name of what a node gives; of a recurrent one its states, also where nothing else reads them."""
+    return compute.node.output[0] or _states_of(compute.node)
+
+
+def _states_of(node: onnx.NodeProto) -> str:
+    return next(name for name in node.output if name) + ".states"
+
+
+def _name_states(model: onnx.ModelProto) -> None:
+    """Have recurrent nodes give the states of all steps (output Y), in place."""
+    for node in model.graph.node:
+        if node.op_type in recurrent.KINDS and not node.output[0]:
+            node.output[0] = _states_of(node)
+
+
+def _initial_state(compute: ComputeNode) -> str:
+    place = recurrent.INITIAL_STATE
+    return compute.node.input[place] if compute.kind in RECURRENT and len(compute.node.input) > place else ""
+
+
 def _layer(compute: ComputeNode, values: dict[str, np.ndarray], samples: int) -> LayerTrace:
     inputs = values[compute.inputs[0]].astype(np.float32, copy=False)
-    output_shape = values[compute.node.output[0]].shape
+    output_shape = values[_result(compute)].shape
     if compute.kind == "matmul":
         return _matmul(compute, values, output_shape, samples)
     weight = compute.weight
     assert weight is not None
-    geometry: dict[str, Any] = {}
-    if compute.kind == "conv":
+    geometry: dict[str, Any] = {"groups": compute.groups}
+    if compute.arrange is not None:
+        inputs = compute.arrange(inputs)
+    elif compute.kind in ("conv", "conv_transpose"):
         flat = inputs.ndim == 3
         inputs = inputs[:, :, None, :] if flat else inputs
         geometry = convolution_geometry(compute.attributes, flat, inputs.shape, weight.values.shape)
-    elif compute.kind == "lstm":
-        inputs = _with_state(compute, values)
+    elif compute.kind in RECURRENT:
+        initial = _initial_state(compute)
+        first = values[initial] if initial else None
+        inputs = recurrent.with_state(inputs, values[_result(compute)], first, compute.attributes)
     elif compute.weight_on_left:
         if not compute.attributes.get("transB", 0):
             inputs = np.swapaxes(inputs, -1, -2)
@@ -191,6 +228,9 @@ def _matmul(
     compute: ComputeNode, values: dict[str, np.ndarray], output_shape: tuple[int, ...], samples: int
 ) -> LayerTrace:
     left, right = (values[name].astype(np.float32, copy=False) for name in compute.inputs)
+    if compute.node.op_type == "Einsum":
+        equation = Einsum.parse(compute.attributes["equation"].decode())
+        left, right = equation.factor(left, 0), equation.factor(right, 1)
     left = left.T if compute.attributes.get("transA", 0) else left
     right = right.T if compute.attributes.get("transB", 0) else right
     left = left[None] if left.ndim == 1 else left
@@ -199,17 +239,6 @@ def _matmul(
     left = np.broadcast_to(left, (*batch, *left.shape[-2:]))
     right = np.broadcast_to(right, (*batch, *right.shape[-2:]))
     return LayerTrace(compute.name, "matmul", None, left, output_shape, samples, second=right)
-
-
-def _with_state(compute: ComputeNode, values: dict[str, np.ndarray]) -> np.ndarray:
-    """`[steps, n, in + hidden]`: each step's input beside the state that the step before left."""
-    x = values[compute.inputs[0]]
-    states = values[compute.node.output[0]][:, 0] if compute.node.output[0] else None
-    if states is None:
-        raise GraphError(f"LSTM {compute.name!r} does not give its states (output Y), so it cannot be traced.")
-    initial = compute.node.input[5] if len(compute.node.input) > 5 else ""
-    first = values[initial] if initial else np.zeros_like(states[:1])
-    return np.concatenate([x, np.concatenate([first, states[:-1]])], axis=2).astype(np.float32, copy=False)
 
 
 def convolution_geometry(

@@ -13,8 +13,10 @@ import logging
 import warnings
 from typing import TYPE_CHECKING
 
+from harness.run.refused import instead_of_exporting
 from harness.run.rules import RuleBroken
 from harness.run.settle import settle_constants
+from hw_targets.graph import run_unoptimised
 
 if TYPE_CHECKING:
     import onnx
@@ -31,7 +33,8 @@ def export_onnx(model: nn.Module, sample: torch.Tensor) -> onnx.ModelProto:
         sample: float32 or int64 `[n, …]`, n ≥ 2: a batch of one would be taken for a constant.
 
     Raises:
-        RuleBroken: `not_exportable`; names the operator and the layer where torch tells them.
+        RuleBroken: `not_exportable`; names the operator and the layer where torch tells them. Also where
+            ONNX Runtime does not run what torch wrote.
     """
     import torch
 
@@ -55,11 +58,16 @@ def export_onnx(model: nn.Module, sample: torch.Tensor) -> onnx.ModelProto:
             )
             assert program is not None
             settle_constants(program.model)
+            exported = strip_metadata(program.model_proto)
+            run_unoptimised(exported, ["output"], {"input": sample[:2].contiguous().numpy()})
     except Exception as error:
+        reason = _reason(error)
         raise RuleBroken(
-            "not_exportable", f"The model cannot be exported to ONNX: {_reason(error)}", _chain(error)
+            "not_exportable",
+            f"The model cannot be exported to ONNX: {reason}{instead_of_exporting(reason)}",
+            _chain(error),
         ) from error
-    return strip_metadata(program.model_proto)
+    return exported
 
 
 def strip_metadata(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -149,7 +149,10 @@ def _judge_and_measure(
         check_batch_independence(session, inputs("test"))
     quality = judge(entry, reference, metric=task.metric, quality_target=task.quality_target)
     say(f"measuring on {target.name}, effort {effort}")
-    return quality, target.measure(model, dense, samples, effort, _workdir(scratch))
+    try:
+        return quality, target.measure(model, dense, samples, effort, _workdir(scratch))
+    except ModelRefused as refused:
+        raise RuleBroken("target_refuses", str(refused)) from refused
 
 
 def _once_per_store(

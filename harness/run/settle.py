@@ -28,15 +28,9 @@ ROUNDS = 4  # at most; each pass may open the way for another
 LARGEST_GROWTH = 1 << 20  # bytes that a computed constant may take beyond what it is computed from
 NARROW_BITS = 16  # of a stored number that is widened before it is used
 WEIGHT_INPUTS = {
-    "Conv": (1,),
-    "ConvTranspose": (1,),
-    "MatMul": (0, 1),
-    "Gemm": (0, 1),
-    "LSTM": (1, 2),
-    "GRU": (1, 2),
-} | {
-    "ConvInteger": (1,),
-    "MatMulInteger": (0, 1),
+    **dict.fromkeys(("Conv", "ConvTranspose", "ConvInteger"), (1,)),
+    **dict.fromkeys(("MatMul", "Gemm", "Einsum", "MatMulInteger"), (0, 1)),
+    **dict.fromkeys(("LSTM", "GRU", "RNN"), (1, 2)),
 }
 
 
@@ -231,7 +225,8 @@ def _name_computed(graph: ir.Graph, stored: Mapping[str, int]) -> None:
         if not sources:
             continue
         layer = re.fullmatch(LAYER_OF_WEIGHT, sources[0])
-        stem, ending = (layer[1], ".weight") if layer else (sources[0], "")
+        stem, ending = (layer[1], sources[0][len(layer[1]) :]) if layer else (sources[0], "")
+        ending = ".weight" if ending.startswith(".parametrizations") else ending
         name, number = f"{stem}{ending}", 2
         while name in graph.initializers:
             name, number = f"{stem}#{number}{ending}", number + 1

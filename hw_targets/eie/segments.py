@@ -20,16 +20,28 @@ class HostStep:
     outputs: tuple[str, ...]
 
     def run(self, values: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """The outputs by name."""
-        found = self.session.run(list(self.outputs), {name: values[name] for name in self.inputs})  # type: ignore[attr-defined]
+        """The outputs by name.
+
+        Raises:
+            GraphError: the runtime fails on these values.
+        """
+        try:
+            found = self.session.run(list(self.outputs), {name: values[name] for name in self.inputs})  # type: ignore[attr-defined]
+        except Exception as error:  # the runtime's errors share no narrower base
+            raise GraphError(f"ONNX Runtime fails in what makes {list(self.outputs)}: {error}") from error
         return dict(zip(self.outputs, found, strict=True))
 
 
 @dataclass(frozen=True)
 class LayerStep:
-    """A layer that the accelerator computes, by the names of the tensors it leaves."""
+    """A layer that the accelerator computes, by the names of the tensors it leaves; empty where nothing reads one."""
 
     outputs: tuple[str, ...]
+
+    @property
+    def first_output(self) -> str:
+        """By which the layer is known."""
+        return next(name for name in self.outputs if name)
 
 
 @dataclass(frozen=True)
@@ -47,7 +59,7 @@ class Plan:
 
 
 def cut(model: onnx.ModelProto, layers: Mapping[str, Sequence[str]]) -> Plan:
-    """Cut `model` at the nodes whose first output is a key of `layers`.
+    """Cut `model` at the nodes whose first output that has a name is a key of `layers`.
 
     Args:
         layers: first output of each layer's node → the activations that it reads.
@@ -66,7 +78,7 @@ def cut(model: onnx.ModelProto, layers: Mapping[str, Sequence[str]]) -> Plan:
     for node in model.graph.node:
         if graph.constant.issuperset(name for name in node.output if name):
             continue
-        if node.output[0] in layers:
+        if first_output(node) in layers:
             groups += [[node], []]
         else:
             groups[-1].append(node)
@@ -78,7 +90,7 @@ def cut(model: onnx.ModelProto, layers: Mapping[str, Sequence[str]]) -> Plan:
     for index, group in enumerate(groups):
         later = {output}.union(*reads[index + 1 :])
         made = [name for node in group for name in node.output if name in later]
-        if group[0].output[0] in layers:
+        if first_output(group[0]) in layers:
             steps.append(LayerStep(tuple(group[0].output)))
         elif not made:  # nothing reads what these nodes compute
             continue
@@ -88,10 +100,15 @@ def cut(model: onnx.ModelProto, layers: Mapping[str, Sequence[str]]) -> Plan:
     return Plan(inputs[0], output, tuple(steps), tuple(dead))
 
 
+def first_output(node: onnx.NodeProto) -> str:
+    """The first of a node's outputs that has a name; a recurrent node may leave out its states."""
+    return next(name for name in node.output if name)
+
+
 def _reads(graph: Graph, group: Sequence[onnx.NodeProto], layers: Mapping[str, Sequence[str]]) -> set[str]:
     """Activations that a group reads and does not make."""
-    if group[0].output[0] in layers:
-        return set(layers[group[0].output[0]])
+    if first_output(group[0]) in layers:
+        return set(layers[first_output(group[0])])
     made = {name for node in group for name in node.output}
     return {name for node in group for name in node.input if name} - made - graph.constant
 

@@ -11,7 +11,8 @@ from hw_targets.eie.config import EieConfig
 from hw_targets.eie.executing import ExecutedLayer
 from hw_targets.eie.layout import lay_out, reload_bits
 from hw_targets.eie.lowering import as_matrix
-from hw_targets.eie.segments import HostStep, cut
+from hw_targets.eie.segments import HostStep, cut, first_output
+from hw_targets.eie.supported import check_supported
 from hw_targets.graph import ComputeNode, Graph, compute_nodes
 from hw_targets.integers import with_real_products
 
@@ -45,6 +46,7 @@ class EieSession:
         self.config = config or EieConfig()
         model = with_real_products(model, rounded=False)  # activations have 16 bits here
         nodes = [node for node in compute_nodes(model) if node.weight is not None]
+        check_supported(nodes)
         constants = _constants(model, nodes)
         self.layers = {node.name: ExecutedLayer(node, constants, self.config) for node in nodes}
         self.layouts = {
@@ -54,8 +56,8 @@ class EieSession:
         first_use = {node.name: self.layers[_first_with_weight_of(node, nodes)] for node in nodes}
         self.repeated = {name for name, layer in self.layers.items() if layer is not first_use[name]}
         self.reload_bits = reload_bits(self.layouts, self.repeated, self.config)
-        self._by_output = {node.node.output[0]: self.layers[node.name] for node in nodes}
-        self.plan = cut(model, {node.node.output[0]: _activations(node, constants) for node in nodes})
+        self._by_output = {first_output(node.node): self.layers[node.name] for node in nodes}
+        self.plan = cut(model, {first_output(node.node): _activations(node, constants) for node in nodes})
         self._go(
             calibration[:CALIBRATION_SAMPLES],
             lambda layer, values: layer.calibrate(values, of=first_use[layer.node.name]),
@@ -84,8 +86,8 @@ class EieSession:
             if isinstance(step, HostStep):
                 values.update(step.run(values))
             else:
-                found = layer_outputs(self._by_output[step.outputs[0]], values)
-                values.update(zip(step.outputs, found, strict=False))
+                found = layer_outputs(self._by_output[step.first_output], values)
+                values.update((name, each) for name, each in zip(step.outputs, found, strict=False) if name)
             for name in dead:
                 values.pop(name, None)
         return values[self.plan.output]

@@ -68,7 +68,8 @@ class EieTarget:
         """Time, energy and balance over real samples; see `hw_targets.target.Target.measure`.
 
         Raises:
-            TargetError: a model cannot be simulated; says why.
+            ModelRefused: the model cannot be simulated; says why.
+            TargetError: the dense reference cannot.
         """
         if effort not in SAMPLES:
             raise ValueError(f"There is no effort {effort!r}. Known: {', '.join(SAMPLES)}.")
@@ -76,10 +77,14 @@ class EieTarget:
             raise ValueError("Measuring needs at least one sample.")
         shown = samples[: SAMPLES[effort]]
         try:
-            entry, of_dense = (simulate_network(each, self._session(each, samples), shown) for each in (model, dense))
+            of_dense = simulate_network(dense, self._session(dense, samples), shown)
+        except ValueError as error:
+            raise TargetError(f"The dense reference cannot be simulated: {error}") from error
+        try:
+            entry = simulate_network(model, self._session(model, samples), shown)
             counts = count(model, dense, samples[:1])
         except ValueError as error:
-            raise TargetError(f"The model cannot be simulated: {error}") from error
+            raise ModelRefused(f"EIE cannot simulate this model: {error}") from error
         rows = {layer.trace.name: layer for layer in entry.layers}
         absent = {"peak_memory_bytes": "EIE's memories are fixed; what the layers take of them is in weights_eie_bytes"}
         return Measurement(

@@ -176,9 +176,115 @@ def test_shared_weights_get_names_of_their_own(build):
     assert [t.name for t in trace(build(nodes, {"a.weight": normal(4, 4)}, "y"), normal(1, 4))] == ["a", "a#2"]
 
 
-def test_what_is_not_understood_is_refused(build):
-    einsum = helper.make_node("Einsum", ["x", "w"], ["y"], equation="ni,io->no", name="mix")
-    with pytest.raises(GraphError, match="'mix': operator Einsum"):
+@pytest.mark.parametrize("equation", ["ni,io,n->no", "nn,io->io"])
+def test_an_equation_of_another_form_is_refused(build, equation):
+    names = ["x", "w", "x"][: equation.count(",") + 1]
+    einsum = helper.make_node("Einsum", names, ["y"], equation=equation, name="mix")
+    with pytest.raises(GraphError, match="'mix': Einsum"):
         trace(build([einsum], {"w": normal(4, 4)}, "y"), normal(1, 4))
+
+
+def test_what_is_not_understood_is_refused(build):
+    attention = helper.make_node("Attention", ["x", "x", "x"], ["y"], name="attend")
+    with pytest.raises(GraphError, match="'attend': operator Attention"):
+        trace(build([attention], {}, "y"), normal(1, 4))
     with pytest.raises(GraphError, match="ONNX Runtime could not run"):
         trace(build([helper.make_node("MatMul", ["x", "w"], ["y"])], {"w": normal(5, 4)}, "y"), normal(1, 4))
+
+
+@pytest.mark.parametrize(
+    ("equation", "shape", "weight", "macs"),
+    [
+        ("bsi,io->bos", (2, 5, 4), (4, 3), 5 * 4 * 3),
+        ("io,bsi->bso", (2, 5, 4), (4, 3), 5 * 4 * 3),
+        ("bsi,ihd->bhsd", (2, 5, 4), (4, 2, 3), 5 * 4 * 6),
+        ("bsi,sio->bso", (2, 5, 4), (5, 4, 3), 5 * 4 * 3),
+        ("bshd,hde->bshe", (2, 5, 3, 4), (3, 4, 2), 5 * 3 * 4 * 2),
+        ("...i,oi->...o", (2, 5, 4), (3, 4), 5 * 4 * 3),
+        ("bsi,i->bsi", (2, 5, 4), (4,), 5 * 4),
+        ("bsi,i", (2, 5, 4), (4,), 5 * 4),
+    ],
+)
+def test_an_einsum_is_a_linear_layer_in_groups(build, equation, shape, weight, macs):
+    stored, x = normal(*weight), normal(*shape)
+    names = ["w", "x"] if equation.startswith("io,") else ["x", "w"]
+    model = build([helper.make_node("Einsum", names, ["y"], equation=equation)], {"w": stored}, "y", shape)
+    (layer,) = trace(model, x)
+    assert (layer.kind, layer.weight.size, layer.macs_dense) == ("linear", stored.size, macs)
+    inputs = layer.inputs.reshape(layer.groups, -1, layer.inputs.shape[-1])
+    products = inputs @ layer.weight.reshape(layer.groups, -1, layer.inputs.shape[-1]).swapaxes(1, 2)
+    (result,) = ReferenceEvaluator(model).run(None, {"x": x})
+    np.testing.assert_allclose(np.sort(products, None), np.sort(result, None), rtol=1e-4, atol=1e-5)
+    sparse = np.where(x > 0, x, 0)
+    assert trace(model, sparse)[0].macs_nonzero == pytest.approx(macs * np.mean(x > 0), rel=0.5)
+
+
+def test_a_stack_of_matrices_and_a_vector(build):
+    nodes = [
+        helper.make_node("MatMul", ["x", "stack"], ["h"]),
+        helper.make_node("MatMul", ["left", "h"], ["l"]),
+        helper.make_node("MatMul", ["l", "vector"], ["y"]),
+    ]
+    tensors = {"stack": normal(3, 4, 6), "left": normal(3, 2, 5), "vector": normal(6)}
+    layers = trace(build(nodes, tensors, "y", ("n", 3, 5, 4)), normal(2, 3, 5, 4))
+    assert [(layer.weight.shape, layer.groups) for layer in layers] == [((18, 4), 3), ((6, 5), 3), ((1, 6), 1)]
+    assert [layer.macs_dense for layer in layers] == [3 * 5 * 4 * 6, 3 * 2 * 5 * 6, 3 * 2 * 6]
+    for layer, stored in zip(layers, tensors.values(), strict=True):
+        assert layer.macs_nonzero == layer.macs_dense and np.count_nonzero(layer.weight) == stored.size
+
+
+def test_a_product_of_activations_by_an_equation(build):
+    node = helper.make_node("Einsum", ["x", "t"], ["y"], equation="bqd,bdk->bqk")
+    turn = helper.make_node("Transpose", ["x"], ["t"], perm=[0, 2, 1])
+    x = normal(2, 3, 4)
+    (layer,) = trace(build([turn, node], {}, "y", ("n", 3, 4)), x)
+    assert (layer.kind, layer.macs_dense, layer.macs_nonzero) == ("matmul", 3 * 4 * 3, 36)
+    np.testing.assert_array_equal(layer.second, x.swapaxes(1, 2))
+
+
+@pytest.mark.parametrize("direction", ["forward", "reverse", "bidirectional"])
+@pytest.mark.parametrize(("operator", "gates"), [("LSTM", 4), ("GRU", 3), ("RNN", 1)])
+def test_recurrent_layers_meet_their_states(build, operator, gates, direction):
+    both = 2 if direction == "bidirectional" else 1
+    tensors = {
+        "r.weight_ih_l1": normal(both, gates * 3, 4),
+        "r.weight_hh_l1": normal(both, gates * 3, 3),
+        "start": normal(both, 2, 3),
+    }
+    names = ["x", "r.weight_ih_l1", "r.weight_hh_l1", "", "", "start"]
+    node = helper.make_node(
+        operator, names, ["", "last"], hidden_size=3, direction=direction
+    )  # its states are not read
+    model = build([node], tensors, "last", (5, 2, 4))
+    x = normal(5, 2, 4)
+    (layer,) = trace(model, x)
+    assert (layer.name, layer.kind, layer.groups) == ("r.l1", operator.lower(), both)
+    assert layer.weight.shape == (both * gates * 3, 4 + 3)
+    node.output[0] = "all"
+    states = ReferenceEvaluator(build([node], tensors, "all", (5, 2, 4))).run(None, {"x": x})[0]
+    inputs = layer.inputs.reshape(both, 5, 2, 7)
+    for number in range(both):
+        backwards = direction == "reverse" or number == 1
+        order = slice(None, None, -1) if backwards else slice(None)
+        before = np.concatenate([tensors["start"][number][None], states[order][:-1, number]])
+        np.testing.assert_allclose(inputs[number][order], np.concatenate([x[order], before], 2), rtol=1e-3, atol=1e-4)
+    assert layer.macs_dense == layer.weight.size * 5 * 2 // 5  # the first dimension is taken for the samples
+
+
+@pytest.mark.parametrize("groups", [1, 2])
+def test_transposed_convolutions(groups):
+    import torch
+
+    from harness.run.export import export_onnx
+
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        layer = torch.nn.ConvTranspose2d(4, 6, 3, stride=2, padding=1, groups=groups, bias=False).eval()
+    x = normal(2, 4, 5, 5)
+    x[:, 1] = 0
+    (found,) = trace(export_onnx(layer, torch.from_numpy(x)), x)
+    assert (found.kind, found.groups, found.weight.shape) == ("conv_transpose", groups, (6, 4 // groups, 3, 3))
+    as_dense = layer.weight.detach().numpy().reshape(groups, 4 // groups, 6 // groups, 3, 3).swapaxes(1, 2)
+    np.testing.assert_array_equal(found.weight, as_dense.reshape(6, 4 // groups, 3, 3))
+    assert found.macs_dense == layer.weight.numel() * 25
+    assert found.macs_nonzero == layer.weight.numel() * 25 * 3 // 4  # a channel in four is silent
