@@ -28,7 +28,8 @@ class Earlier:
 EARLIER: dict[int, Earlier] = {
     1: Earlier(
         "old export",
-        "made with the old export: its speed-up is against a dense network that was up to 3.7 times too slow",
+        "made with the old export: 8-bit networks multiplied floats, and speed-ups are against a dense "
+        "network that was up to 3.7 times too slow",
     ),
 }
 UNKNOWN = Earlier("other methodology", "made with a methodology that this version does not know")

@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from harness.comparable import EARLIER, UNKNOWN
+from harness.methodology import METHODOLOGY
 from harness.store import write_atomically
 from studies import MACHINES, STUDIES
 
@@ -59,6 +61,9 @@ def _told(facts: Mapping[str, Any]) -> Iterator[str]:
     if not facts.get("complete", True):
         said.append("not all cells are run")
     yield f"{'; '.join(said)}.\n"
+    made_by = facts.get("methodology", METHODOLOGY)  # only what measures times has one
+    if made_by != METHODOLOGY:
+        yield f"**Not comparable with newer figures:** {EARLIER.get(made_by, UNKNOWN).caution}.\n"
     findings = [f"- {finding}" for finding in facts["findings"]]
     yield from findings[:SHOWN]
     if len(findings) > SHOWN:

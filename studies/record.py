@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from harness.environment import describe_environment
+from harness.methodology import METHODOLOGY
 from harness.store import write_atomically
 from studies.lab import Lab
 from studies.plots import to_svg
 from studies.study import Numbers, Plan, Result, Row, Settings, Study
 
 SCHEMA = "openprune.study/1"
+MADE_WITH = ("created", "environment", "methodology")
 
 
 def facts_of(
@@ -43,6 +45,7 @@ def facts_of(
         "test_samples": len(lab.data.test),
         "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "environment": describe_environment(),
+        **({"methodology": METHODOLOGY} if study.measures else {}),
         "settings": dict(settings),
         "seeds": list(seeds),
         "complete": len(rows) + len(failed) == len(plan.cells),
@@ -91,6 +94,6 @@ def _made_before(record: Path, facts: Mapping[str, Any]) -> dict[str, Any]:
     try:
         earlier = json.loads(record.read_text())
         same = earlier["cells"] == facts["cells"] and earlier["reference"] == facts["reference"]
-        return {name: earlier[name] for name in ("created", "environment")} if same else {}
+        return {name: earlier[name] for name in MADE_WITH if name in earlier} if same else {}
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return {}

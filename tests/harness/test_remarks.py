@@ -10,8 +10,9 @@ def test_each_kind_of_caution_names_the_task(make_record):
     modified = make_record("dense", task="digits_mlp", task_modified=True)
     notes = remarks([noisy, old, modified])
     assert notes == [
-        "cifar10_resnet20 on cpu: taylor: (old export) made with the old export: its speed-up is against a dense "
-        "network that was up to 3.7 times too slow; not ranked or compared with newer ones.",
+        "cifar10_resnet20 on cpu: taylor: (old export) made with the old export: 8-bit networks multiplied floats, "
+        "and speed-ups are against a dense network that was up to 3.7 times too slow; not ranked or compared with "
+        "newer ones.",
         "digits_mlp on cpu: dense: the task was changed on the command line, so this is no official result.",
         f"cifar10_resnet20 on cpu: magnitude, seed 0 ({noisy.id[:8]}): noisy, load 3.2",
     ]

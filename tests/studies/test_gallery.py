@@ -59,3 +59,13 @@ def test_a_damaged_result_is_named_and_the_others_are_shown(tmp_path):
     page = gallery(tmp_path)
     assert "lottery/one/result.json is damaged." in page
     assert "![Why?](lottery/two/plot.svg)" in page and "one seed." in page
+
+
+def test_speeds_of_an_earlier_methodology_are_marked(tmp_path):
+    old = SHIPPED / "criteria" / "mnist_lenet300" / "result.json"
+    facts = json.loads(old.read_text())
+    assert "Not comparable" not in gallery(SHIPPED).split("## criteria")[1].split("## ")[0]
+    new = tmp_path / "criteria" / "mnist_lenet300" / "result.json"
+    new.parent.mkdir(parents=True)
+    new.write_text(json.dumps({**facts, "methodology": 1}))
+    assert "**Not comparable with newer figures:** made with the old export" in gallery(tmp_path)
