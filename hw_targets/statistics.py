@@ -65,10 +65,10 @@ class Estimate:
     high: float | None
 
     def half_width(self) -> float:
-        """Half the interval on a logarithmic scale, about its relative half width; infinite where there is none."""
+        """How far the interval reaches up from its (geometric) middle, relative to it; infinite where there is none."""
         if self.low is None or self.high is None or not 0 < self.low <= self.high:
             return math.inf
-        return math.log(self.high / self.low) / 2
+        return math.sqrt(self.high / self.low) - 1
 
 
 def quantile(values: Sequence[float] | np.ndarray, p: float, confidence: float = CONFIDENCE) -> Estimate:

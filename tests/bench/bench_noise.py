@@ -76,8 +76,8 @@ class Measured:
 
     @property
     def width(self) -> float:
-        """How far the interval reaches from the value, relative to it."""
-        return max(self.high / self.ratio - 1, 1 - self.low / self.ratio) if self.failed is None else float("inf")
+        """How far the interval reaches up from the value, relative to it, and down by the same factor."""
+        return (self.high / self.low) ** 0.5 - 1 if self.failed is None else float("inf")
 
 
 def main() -> int:
