@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 TRAINING_FIELDS = ("name", "version", "dataset", "dataset_sha256", "model", "reference", "input", "recipe", "budget")
 WORDS = ("title", "citation", "notes", "superseded_by")  # of a task
 REGISTRY, CONTEXT = "hw_targets.registry", "harness.run.context"
+TIMING = (REGISTRY, *(f"hw_targets.{name}" for name in TARGETS))  # what `context.latency` can come to
 # Module → why a stage does not depend on its code, though it imports it.
 SETTLED: Mapping[str, str] = {
     "harness.keys": "names the stage",
@@ -120,7 +121,7 @@ def compress_sources(task: Task, entry: Entry, tree: Tree) -> Closure:
     """The submission's own files, what they import, and what the worker does; what can time, if it asks for that."""
     own = {path.relative_to(entry.folder).as_posix(): path for path in sources_below(entry.folder)}
     files = {f"{entry.folder.name}/{name}": path for name, path in own.items()}
-    ways = [*_ways(task), *(_timing() if asks_for_latency(entry, tree) else ())]
+    ways = [*_ways(task), *(TIMING if asks_for_latency(entry, tree) else ())]
     found = tree.closure(["harness.run.compress"], files, _cut(ways))
     beside = {name.partition("/")[0].removesuffix(".py") for name in own}
     return replace(found, libraries=found.libraries - beside)
@@ -137,7 +138,7 @@ def study_sources(module: str, task: Task, tree: Tree) -> Closure:
     """What the study's cells do; what can time, if the study names `latency`."""
     found = tree.closure([module], cut=_cut(_ways(task)))
     if any(name.startswith("studies.") and "latency" in words for name, words in found.words.items()):
-        return tree.closure([module], cut=_cut([*_ways(task), *_timing()]))
+        return tree.closure([module], cut=_cut([*_ways(task), *TIMING]))
     return found
 
 
@@ -172,25 +173,16 @@ def _ways(task: Task) -> list[str]:
     return [pick("data set", task.dataset, MODULES), pick("model", task.model, BUILDERS).partition(":")[0]]
 
 
-def _timing() -> list[str]:
-    """What `context.latency` can come to."""
-    return [REGISTRY, *_targets()]
-
-
-def _targets() -> list[str]:
-    return [f"hw_targets.{name}" for name in TARGETS]
-
-
 @cache
 def _offered() -> Mapping[str, Iterable[str]]:
     """Module → the modules (or packages) of which it imports only those that it is asked for."""
     models = {place.partition(":")[0] for place in BUILDERS.values()}
     return {
-        "harness.data": frozenset(MODULES.values()),
+        "harness.data": list(MODULES.values()),
         "harness.models": models,
         "harness.run.reference": models,
-        REGISTRY: frozenset(_targets()),
-        CONTEXT: frozenset([REGISTRY]),
+        REGISTRY: TIMING[1:],
+        CONTEXT: [REGISTRY],
     }
 
 
