@@ -30,8 +30,9 @@ MULTIPLYING = ("Conv", "ConvTranspose", "Gemm", "MatMul", "Einsum", "LSTM", "GRU
 NOT_UNDERSTOOD = frozenset({"Attention", "ConvInteger", "DeformConv", "MatMulInteger", "QLinearConv", "QLinearMatMul"})
 # Operators that hand each stored number on as one weight, so that the weight is as wide as it.
 HANDING_ON = frozenset({"Cast", "Flatten", "Identity", "Reshape", "Slice", "Squeeze", "Transpose", "Unsqueeze"})
-# `fc.weight`, or what a parametrisation of it keeps: `fc.parametrizations.weight.0.codes`; `attention.in_proj_weight`.
-LAYER_OF_WEIGHT = r"(.+?)(?:\.weight|\.parametrizations\.weight\..+|_weight)"
+# `fc.weight`, or what a parametrisation of it keeps: `fc.parametrizations.weight.0.codes`; what torch.nn.utils
+# keeps in its place: `fc.weight_orig`, `fc.weight_v`; and `attention.in_proj_weight`.
+LAYER_OF_WEIGHT = r"(.+?)(?:\.weight(?:_orig|_mask|_[gv])?|\.parametrizations\.weight\..+|_weight)"
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import onnx
 from onnx import TensorProto, numpy_helper
 
 from harness.names import pick
-from harness.run.refused import instead_of
+from harness.run.refused import CONTROL_FLOW, instead_of
 from harness.run.rules import RuleBroken
 from harness.tasks.task import InputContract
 from hw_targets.graph import GraphError
@@ -98,16 +98,22 @@ def _check_operators(model: onnx.ModelProto) -> None:
     version = max((each.version for each in model.opset_import if each.domain in STANDARD_DOMAINS), default=0)
     if not MIN_OPSET <= version <= MAX_OPSET:
         raise RuleBroken("opset_not_supported", f"Opset {version}: use one of {MIN_OPSET} to {MAX_OPSET}.")
+    refused = [node for node in model.graph.node if not _is_allowed(node)]
+    if refused:
+        node = next((each for each in refused if each.op_type in CONTROL_FLOW), refused[0])  # what the others serve
+        operator = f"{node.domain}.{node.op_type}" if node.domain else node.op_type
+        raise RuleBroken(
+            "operator_not_allowed",
+            f"Operator {operator} (node {node.name!r}) is not on the list of allowed operators"
+            f"{instead_of(operator)} See docs/onnx_operators.md.",
+        )
     for node in model.graph.node:
-        if node.domain not in STANDARD_DOMAINS or node.op_type not in ALLOWED_OPERATORS:
-            operator = f"{node.domain}.{node.op_type}" if node.domain else node.op_type
-            raise RuleBroken(
-                "operator_not_allowed",
-                f"Operator {operator} (node {node.name!r}) is not on the list of allowed operators"
-                f"{instead_of(operator)} See docs/onnx_operators.md.",
-            )
         if any(a.HasField("g") or a.graphs for a in node.attribute):
             raise RuleBroken("operator_not_allowed", f"Node {node.name!r} holds a graph of its own.")
+
+
+def _is_allowed(node: onnx.NodeProto) -> bool:
+    return node.domain in STANDARD_DOMAINS and node.op_type in ALLOWED_OPERATORS
 
 
 def _check_graph(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -66,8 +66,9 @@ OTHER_CONVOLUTIONS = Refused(
 )
 TEXT = Refused("string inputs", "the task's input is numbers", "token ids (decision 006)")
 
+CONTROL_FLOW = ("If", "Loop", "Scan")
 REFUSED: Mapping[str, Refused] = {
-    **dict.fromkeys(("If", "Loop", "Scan"), CONTROL),
+    **dict.fromkeys(CONTROL_FLOW, CONTROL),
     **dict.fromkeys(
         "SequenceAt SequenceConstruct SequenceEmpty SequenceInsert SequenceMap ConcatFromSequence "
         "SplitToSequence Optional OptionalGetElement OptionalHasElement".split(),

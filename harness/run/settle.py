@@ -221,15 +221,17 @@ def _name_computed(graph: ir.Graph, stored: Mapping[str, int]) -> None:
 
     computed = [value for name, value in graph.initializers.items() if name not in stored]
     for value in computed:
-        sources = sorted(stored.keys() & value.meta.get(FOLDED_FROM_KEY, ()), key=lambda name: (-stored[name], name))
+        sources = sorted(
+            stored.keys() & value.meta.get(FOLDED_FROM_KEY, ()),
+            key=lambda name: (-stored[name], "orig" not in name, name),  # a mask is as large as what it masks
+        )
         if not sources:
             continue
         layer = re.fullmatch(LAYER_OF_WEIGHT, sources[0])
-        stem, ending = (layer[1], sources[0][len(layer[1]) :]) if layer else (sources[0], "")
-        ending = ".weight" if ending.startswith(".parametrizations") else ending
-        name, number = f"{stem}{ending}", 2
+        stem = layer[1] if layer else sources[0]
+        name, number = sources[0], 2
         while name in graph.initializers:
-            name, number = f"{stem}#{number}{ending}", number + 1
+            name, number = f"{stem}#{number}{sources[0][len(stem) :]}", number + 1
         assert value.name is not None
         graph.initializers.pop(value.name)
         value.name = name

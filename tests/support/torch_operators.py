@@ -103,6 +103,15 @@ NARROW_MACS = 5 * 8 * 4 + 5 * 8 * 8 + 2 * 5 * 4 * 8 + 2 * 5 * 5 * 8 + 5 * 8 * 8
 FEED_FORWARD_MACS = 2 * 5 * 8 * 16
 
 
+def norm_first_encoder() -> nn.Module:
+    """Two layers; torch copies the first one, and equal weights would count once."""
+    layer = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True, norm_first=True)
+    encoder = nn.TransformerEncoder(layer, 2, enable_nested_tensor=False)
+    for parameter in encoder.layers[1].parameters():
+        nn.init.normal_(parameter, std=0.2)
+    return encoder
+
+
 def recurrent_macs(gates: int) -> int:
     """Of the members of a group of `recurrent_members`, at 5 steps."""
     one, second, second_of_both = gates * 6 * (8 + 6), gates * 6 * (6 + 6), gates * 6 * (12 + 6)
@@ -264,9 +273,7 @@ GROUPS: dict[str, Group] = {
         {
             "encoder": lambda: nn.TransformerEncoderLayer(8, 2, 16, batch_first=True),
             "decoder": lambda: Written(lambda x, d: d(x, x), d=nn.TransformerDecoderLayer(8, 2, 16, batch_first=True)),
-            "norm_first": lambda: nn.TransformerEncoder(
-                nn.TransformerEncoderLayer(8, 2, 16, batch_first=True, norm_first=True), 2, enable_nested_tensor=False
-            ),
+            "norm_first": norm_first_encoder,
             "sdpa": lambda: Written(
                 lambda x, c: F.scaled_dot_product_attention(*c(x)[:, None].chunk(3, -1), is_causal=True),
                 c=nn.Linear(8, 24),

@@ -10,7 +10,7 @@ import onnxruntime
 import pytest
 import torch
 from torch import nn
-from torch.nn.utils import parametrize
+from torch.nn.utils import parametrize, prune
 
 from harness.evaluate import OrtSession
 from harness.models import build_model
@@ -161,10 +161,15 @@ def masked_layer() -> nn.Module:
     return nn.Sequential(layer)
 
 
+def torch_pruned() -> nn.Module:
+    return nn.Sequential(prune.l1_unstructured(nn.Linear(12, 16), "weight", 0.5))
+
+
 @pytest.mark.parametrize(
     ("build", "inputs", "left", "names", "stored"),
     [
-        (masked_layer, (3, 12), [], ["0.weight"], 16 * 12),
+        (torch_pruned, (3, 12), [], ["0.weight_orig"], 16 * 12),
+        (masked_layer, (3, 12), [], ["0.parametrizations.weight.original"], 16 * 12),
         (Packed, (3, 6), [], ["weight", "weight#2"], 60),
         (TwoFactors, (3, 12), ["MatMul"], ["narrow", "wide"], 2 * 28),
     ],
@@ -177,6 +182,11 @@ def test_a_weight_is_computed_where_the_file_grows_no_larger(
     matrices = [tensor for tensor in exported.graph.initializer if len(tensor.dims) > 1]
     assert sorted(tensor.name for tensor in matrices) == names
     assert sum(int(np.prod(tensor.dims)) for tensor in matrices) == stored
+
+
+@pytest.mark.parametrize("build", [masked_layer, torch_pruned])
+def test_a_layer_keeps_its_name_when_its_weight_is_computed(build):
+    assert [layer.name for layer in sizes(export(build().eval(), torch.randn(3, 12))).layers] == ["0"]
 
 
 def test_what_two_layers_share_is_stored_once():
