@@ -53,7 +53,8 @@ class Choices:
         layers: names of layers; "hidden" for the hidden layers of transformers; default all, or with
             `shrink` those whose filters (channels) can be taken out. Heads are those of all blocks.
         shrink: take out for good what is masked whole.
-        quantise: none, codebook, int8 or qat, at the end.
+        quantise: none, codebook, int8 or qat, at the end. The latter two have integers between the layers
+            too, unless their option `activations` is false.
         batches: of training data that a criterion looks at.
         options: of each choice by its kind: `{"criterion": {"p": 2}, "schedule": {"steps": 5}}`. With
             `ratio="per_layer"` the shares are its option `sparsity`, and the field above stays None.
@@ -200,6 +201,8 @@ class Choices:
         taken["quantise"] = _keywords(QUANTISED_BY[self.quantise]) if self.quantise != "none" else []
         if self.quantise in ("codebook", "qat"):
             taken["quantise"].append("epochs")
+        if self.quantise in ("int8", "qat"):
+            taken["quantise"].append("activations")
         if self.ratio is not None and self.ratio in ALLOCATIONS:
             taken["ratio"] = [*ALLOCATION_OPTIONS[self.ratio], *PROBLEM_OPTIONS]
         for kind, known in taken.items():

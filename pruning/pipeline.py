@@ -9,7 +9,8 @@ pipeline adds is the order, and what has to go along:
    filters are masked with them, so that fine-tuning sees what will be left.
 3. What is masked whole is taken out. A schedule of one step recovers after that: its mask stays as it
    is, so the small network learns what the masked one would, in less time.
-4. The weights that are left are quantised.
+4. The weights that are left are quantised; to integers with what flows between the layers, calibrated
+   on the batches that criteria look at, too.
 """
 
 from __future__ import annotations
@@ -242,6 +243,9 @@ class _Run:
 
     def quantised(self, model: nn.Module, mask: Mask | None) -> nn.Module:
         options, train = dict(self.choices.options.get("quantise", {})), self.tools.train
+        if self.choices.recovery == "distil":
+            train = partial(train, teacher=self.dense)
+        data = self.batches if self.choices.quantise != "codebook" and options.pop("activations", True) else None
         epochs, rate = options.pop("epochs", self.choices.epochs), self.choices.learning_rate
         if self.choices.quantise == "codebook":
             shared = share_weights(model, options.pop("bits", CODEBOOK_BITS), mask, **options)
@@ -251,7 +255,8 @@ class _Run:
             left = Mask({name: keep for name, keep in (mask or {}).items() if name in floats})
             return train(shared, epochs=epochs, learning_rate=rate, mask=left)
         if self.choices.quantise == "int8":
-            return to_int8(model, **options)
+            return to_int8(model, data=data, **options)
         if self.choices.quantise == "qat":
-            return quantise_aware(model, train=train, epochs=epochs, learning_rate=rate, mask=mask, **options)
+            how = {"train": train, "epochs": epochs, "learning_rate": rate}
+            return quantise_aware(model, data=data, mask=mask, **how, **options)
         return model

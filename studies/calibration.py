@@ -5,8 +5,8 @@ one that ends earlier has finer steps for all others, and cuts the tails (Krishn
 1806.08342; Nagel et al. 2021, arXiv 2106.08295, section 3.1). Beside it stands the choice that the
 same papers make for weights: a scale for each output, or one for the whole layer.
 
-The inputs of all convolutions and linear layers have 8 bits, the weights as many as a panel says;
-nothing is trained after the rounding. A seed draws the training batches by which the ranges are
+What flows between the layers has 8 bits, the weights as many as a panel says; batch norms are folded,
+and nothing is trained after the rounding. A seed draws the training batches by which the ranges are
 chosen; which range is called the best is decided on validation data. All points are test accuracy.
 """
 

@@ -129,7 +129,7 @@ def folded(lab: Lab, ratio: float) -> nn.Module:
 
 
 def integers(lab: Lab, ratio: float) -> nn.Module:
-    """All weights and inputs of layers in 8 bits, none removed."""
+    """All weights, and what flows between the layers, in 8 bits, none removed."""
     return to_int8(lab.model(), data=lab.batches(1))
 
 
