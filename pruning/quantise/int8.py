@@ -38,6 +38,7 @@ from pruning.quantise.onnx_operators import onnx_operator
 from pruning.quantise.operators import bare_name, upper_bound
 from pruning.quantise.placing import MOVED, NO_STEP, input_dimensions, input_quantiser
 from pruning.quantise.ranges import Calibration, MinMax
+from pruning.quantise.rows import in_rows
 from pruning.quantise.storage import Bits, bits_per_layer, decoder, layer_of, store
 from pruning.quantise.tracing import shape_of
 
@@ -165,14 +166,14 @@ def hold_integers(
 
     Args:
         grid: of the layer's input. With it the bias becomes int32, and no scale is trained any more,
-            since that of the bias is bound to the others. But a linear layer over rows of several
-            dimensions has its bias in floats: in ONNX it is an addition behind the product.
+            since that of the bias is bound to the others.
     """
     scale = symmetric_scale(weight, bits, per_channel=per_channel)
-    inside = grid is not None and (grid.dimensions == 2 or not isinstance(layer, nn.Linear))
-    bias = layer.bias.detach() if layer.bias is not None and inside else None
+    bias = layer.bias.detach() if layer.bias is not None and grid is not None else None
     if grid is not None and bias is not None:
         scale = scale_for_bias(scale, weight, bias, grid.scale)
+    if grid is not None and isinstance(layer, nn.Linear):
+        in_rows(layer)
     limit = largest_code(bits)
     codes = to_codes(weight.detach(), along_outputs(scale, weight.ndim), 0, -limit, limit)
     zero_point = None if grid is None else torch.zeros_like(scale, dtype=torch.int8)

@@ -90,6 +90,8 @@ def argument(node: fx.Node, place: int, name: str) -> Any:
 
 def _keeps_the_grid(graph: fx.GraphModule, node: fx.Node, name: str) -> bool:
     module: Any = graph.get_submodule(str(node.target)) if node.op == "call_module" else None
+    if not any(shape_of(each) is not None or is_several(each) for each in node.all_input_nodes):
+        return False  # what it takes a value out of is none itself: the outputs of a module that is one call
     if name == "getitem" and node.all_input_nodes and is_several(node.all_input_nodes[0]):
         return role(graph, node.all_input_nodes[0]) == "same"
     if name == "pad":
