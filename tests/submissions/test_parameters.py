@@ -10,7 +10,7 @@ import pytest
 
 from harness.entries import load_entry, submission_names
 from harness.names import UsageError
-from harness.run.compress import check_stage
+from harness.run.checking import check_stage
 from harness.run.worker import Job, check_job
 from harness.tasks import load_task
 

@@ -18,7 +18,8 @@ from harness.references import SHIPPED, differences, reference_file
 from harness.run.admit import admit
 from harness.run.context import WorkerContext
 from harness.run.export import export_onnx
-from harness.run.reference import SUBSET, example_inputs, reference_module
+from harness.run.judging import SUBSET
+from harness.run.reference import example_inputs, reference_module
 from harness.tasks import load_task, task_names
 from harness.tasks.task import Task
 from hw_targets.trace import trace
