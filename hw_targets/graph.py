@@ -70,6 +70,7 @@ class ComputeNode:
         weight_on_left: the weight is the first factor, so that the columns of the activations
             are the samples.
         groups: parts of the weight, below one another, that different activations meet.
+        rank: dimensions of the weight as the node reads it; its output has as many at least.
         arrange: brings the activation into the layout of `LayerTrace.inputs`, where the weight is no
             plain matrix (see `hw_targets.stacked`); else None.
     """
@@ -82,6 +83,7 @@ class ComputeNode:
     weight: Weight | None
     weight_on_left: bool = False
     groups: int = 1
+    rank: int = 2
     arrange: Callable[[np.ndarray], np.ndarray] | None = None
 
 
@@ -159,9 +161,8 @@ def _stack(graph: Graph, node: onnx.NodeProto, values: np.ndarray, left: bool) -
         return stack_inputs(x, stack, left)
 
     plain = values.ndim > 2 and groups == 1
-    return ComputeNode(
-        _name(node, weight), "linear", node, {}, (activation,), weight, left, groups, None if plain else arrange
-    )
+    name, shown = _name(node, weight), None if plain else arrange
+    return ComputeNode(name, "linear", node, {}, (activation,), weight, left, groups, values.ndim, shown)
 
 
 def _einsum(graph: Graph, node: onnx.NodeProto, attributes: Mapping[str, Any]) -> ComputeNode:

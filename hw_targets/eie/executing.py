@@ -186,7 +186,8 @@ class ExecutedLayer:
             sums = np.swapaxes(sums, -1, -2)
         if added:
             sums = sums + np.float32(self.node.attributes.get("beta", 1.0)) * self.constant_or_activation(added, values)
-        return sums
+        missing = self.node.rank - (sums.ndim == 1) - sums.ndim  # a weight of more dimensions, of length 1
+        return sums.reshape(*[1] * missing, *sums.shape)
 
 
 def _third(node: ComputeNode) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from harness.names import UsageError
-from hw_targets.target import TargetError, Unavailable
+from hw_targets.target import ModelRefused, TargetError, Unavailable
 
 
 @pytest.mark.parametrize(
@@ -56,6 +56,15 @@ def test_the_test_set_is_out_of_reach(adversary):
     assert record.verdict == "valid", record.failure
     assert record.quality.delta == 0 and record.quality.samples == 10_000
     assert record.quantities["nodes"].basis == "measured"
+
+
+def test_a_target_that_refuses_while_it_measures_names_the_rule(adversary, counting_target):
+    class Refusing(counting_target):
+        def measure(self, *args):
+            raise ModelRefused("no layer of it multiplies")
+
+    record = adversary("looks_for_the_test_set", target=Refusing())
+    assert (record.verdict, record.failure.rule) == ("invalid", "target_refuses")
 
 
 def test_a_target_that_fails_is_the_harness_s_fault(adversary, counting_target):
