@@ -65,6 +65,8 @@ class DynamicLinear(nn.Linear):
     but for how sums of floats are rounded.
     """
 
+    rounds_input = True  # for `int8.layers_in_floats`
+
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if not torch.onnx.is_in_onnx_export():
             return functional.linear(x, self.weight, self.bias)

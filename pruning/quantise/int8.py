@@ -43,6 +43,7 @@ from pruning.quantise.storage import Bits, bits_per_layer, decoder, layer_of, st
 from pruning.quantise.tracing import shape_of
 
 MIN_MAX = MinMax()
+ROUNDS_INPUT = "rounds_input"  # an attribute of layers that round their inputs themselves
 
 
 def to_int8(
@@ -104,7 +105,7 @@ def layers_in_floats(model: nn.Module) -> dict[str, str]:
             continue
         if not isinstance(decoder(layer), IntegerWeight):
             floats[name] = "its weight is no integer"
-        elif not isinstance(input_quantiser(model, name), Quantiser):
+        elif not (isinstance(input_quantiser(model, name), Quantiser) or hasattr(layer, ROUNDS_INPUT)):
             floats[name] = "its input is not rounded"
     return floats | weights_elsewhere(model)
 

@@ -170,17 +170,17 @@ def _grids(graph: fx.GraphModule, layers: Mapping[str, int], rounded: set[fx.Nod
 def _reads_rounded(
     graph: fx.GraphModule, user: fx.Node, value: fx.Node, layers: Mapping[str, int], rounded: set[fx.Node]
 ) -> bool:
-    """Whether `user` reads `value` as rounded: if it computes in integers, or if no other form exists."""
-    if role(graph, _maker(graph, value)) == "joined" or _is_convolution(graph, _maker(graph, value), layers):
+    """Whether `user` reads `value` as rounded: if it computes in integers, or what makes it does.
+
+    ONNX Runtime makes no integer operator of a step whose result is read both rounded and as it is.
+    """
+    maker = _maker(graph, value)
+    if role(graph, maker) == "joined" or layer_at(graph, maker) is not None and str(maker.target) in layers:
         return True
     if layer_at(graph, user) is not None:
         return str(user.target) in layers
     behind = _behind_activation(graph, user)
     return (user in rounded or behind in rounded) and role(graph, user) in ("same", "joined")
-
-
-def _is_convolution(graph: fx.GraphModule, node: fx.Node, layers: Mapping[str, int]) -> bool:
-    return isinstance(layer_at(graph, node), CONVOLUTIONS) and str(node.target) in layers
 
 
 def _described(graph: fx.GraphModule, value: fx.Node, layers: Mapping[str, int]) -> str:

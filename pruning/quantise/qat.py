@@ -98,7 +98,7 @@ def carried_over(mask: Mask, prepared: nn.Module) -> Mask:
     """A mask of a model as one of what `prepare` made of it: under the names of the weights that are trained now.
 
     What a mask asks of a folded batch norm goes to its layer: a channel without factor has no weights
-    left, and without factor and shift no bias.
+    left, and without factor and shift no bias. Parameters that nothing uses are no more.
     """
     parts = dict(mask.items())
     folded = folded_batch_norms(prepared)
@@ -112,8 +112,9 @@ def carried_over(mask: Mask, prepared: nn.Module) -> Mask:
         parts[weight] = parts[weight] & keep if weight in parts else keep.expand(layer_of(prepared, layer).weight.shape)
         if shift is not None:
             parts[bias] = factor | shift
-    names = dict(prepared.named_parameters())
-    return Mask({name if name in names else stored_name(name): keep for name, keep in parts.items()})
+    trained = dict(prepared.named_parameters())
+    renamed = {name if name in trained else stored_name(name): keep for name, keep in parts.items()}
+    return Mask({name: keep for name, keep in renamed.items() if name in trained})
 
 
 def freeze(model: nn.Module) -> nn.Module:
