@@ -30,7 +30,17 @@ SUPPORT = {
     "granularity": {"pooling"},
     "ratios": {"allocations", "cost", "counting", "per_layer", "problem"},
     "shrink": {"compare", "follow", "operators", "scores", "stream", "surgery", "trace"},
-    "quantise": {"grid", "storage"},
+    "quantise": {
+        "grid",
+        "network",
+        "normalise",
+        "onnx_operators",
+        "operators",
+        "placing",
+        "rows",
+        "storage",
+        "tracing",
+    },
 }
 
 

@@ -12,7 +12,8 @@ import pytest
 import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
-from torch_operators import GROUPS, REFUSED, TOKENS, Group, Together
+from torch_modules import TOKENS, Group, Together
+from torch_operators import GROUPS, REFUSED
 
 from harness.run.admit import ALLOWED_OPERATORS, admit
 from harness.run.export import export_onnx

@@ -93,7 +93,10 @@ def test_every_layer_reads_and_gives_codes(model, data):
 
 def test_a_bias_is_an_integer_on_the_product_of_the_scales(data):
     layer = nn.Linear(2, 2)
-    layer.weight, layer.bias = nn.Parameter(torch.tensor([[1.27, 0.5], [0.0, 0.0]])), nn.Parameter(torch.tensor([0.3, 2.0]))
+    layer.weight, layer.bias = (
+        nn.Parameter(torch.tensor([[1.27, 0.5], [0.0, 0.0]])),
+        nn.Parameter(torch.tensor([0.3, 2.0])),
+    )
     inputs = torch.tensor([[0.0, 2.55], [1.0, 0.5]])  # steps of 0.01
     small = to_int8(nn.Sequential(layer), data=[(inputs, None)]).get_submodule("0")
     bias = small.parametrizations["bias"]

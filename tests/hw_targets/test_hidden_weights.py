@@ -1,0 +1,208 @@
+"""A weight out of sight is a weight: what hides one is refused by name, or counts it as kept."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import pytest
+from onnx import helper
+from rewriting import numbers_stored
+
+from hw_targets.graph import GraphError, run_unoptimised
+from hw_targets.weights import removed_fraction, sizes
+
+node = helper.make_node
+D = 16
+
+# --- Weights out of sight. `x [n, 8] → [n, 6] → ReLU → [n, 3]`; the first layer has 48 weights. ---
+
+RNG = np.random.default_rng(0)
+W = RNG.normal(size=(8, 6)).astype(np.float32)
+V = RNG.normal(size=(6, 3)).astype(np.float32)
+ZERO = [node("ReduceSum", ["x"], ["sum"], keepdims=0), node("Mul", ["sum", "nil"], ["zero"])]
+ZERO_INT = [*ZERO, node("Cast", ["zero"], ["zero_int"], to=onnx.TensorProto.INT64)]
+TIMES_W = [node("MatMul", ["x", "w"], ["h"])]
+ROWS = [node("Unsqueeze", ["x", "two"], ["column"])]  # x as a column beside each row of a matrix
+SUM = [node("ReduceSum", ["terms", "one"], ["h"], keepdims=0)]
+BATCHED = [
+    node("Unsqueeze", ["x", "one"], ["x3"]),
+    node("MatMul", ["x3", "w"], ["h3"]),
+    node("Squeeze", ["h3", "one"], ["h"]),
+]
+INTS = {"one": [1], "two": [2], "eight": [8], "none": [0], "flat": [-1, 8, 6], "square": [8, 6]}
+
+
+def network(nodes, tensors):
+    numbers = {name: np.asarray(value, np.int64) for name, value in INTS.items()}
+    every = {**numbers, "nil": np.float32(0), **tensors, "V": V}
+    used = {name for each in nodes for name in each.input} | {"V"}
+    graph = helper.make_graph(
+        [*nodes, node("Relu", ["h"], ["r"]), node("MatMul", ["r", "V"], ["y"])],
+        "net",
+        [helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, ["n", 8])],
+        [helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, ["n", 3])],
+        [onnx.numpy_helper.from_array(np.asarray(every[name]), name) for name in sorted(used & set(every))],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    onnx.checker.check_model(model, full_check=True)
+    run_unoptimised(model, ["y"], {"x": np.ones((3, 8), np.float32)})
+    return model
+
+
+DENSE = network(TIMES_W, {"w": W})
+
+MIXED = {
+    "plus zero": ([*ZERO, node("Add", ["W", "zero"], ["w"]), *TIMES_W], "W"),
+    "minus what is equal": ([node("Sub", ["x", "x"], ["d"]), node("ReduceMean", ["d"], ["m"], keepdims=0),
+                             node("Sub", ["W", "m"], ["w"]), *TIMES_W], "W"),
+    "times one": ([*ZERO, node("Exp", ["zero"], ["e"]), node("Mul", ["W", "e"], ["w"]), *TIMES_W], "W"),
+    "chosen": ([*ZERO, node("Equal", ["zero", "zero"], ["c"]), node("Where", ["c", "W", "nil"], ["w"]), *TIMES_W], "W"),
+    "both signs": ([*ZERO, node("Add", ["W", "zero"], ["a"]), node("Neg", ["a"], ["b"]), node("Relu", ["a"], ["p"]),
+                    node("Relu", ["b"], ["q"]), node("Sub", ["p", "q"], ["w"]), *TIMES_W], "W"),
+    "padded": ([*ZERO, node("Pad", ["W", "pads", "zero"], ["p"]), node("Slice", ["p", "none", "eight"], ["w"]),
+                *TIMES_W], "W"),
+    "scattered": ([*ZERO, node("Expand", ["zero", "square"], ["e"]), node("ScatterND", ["e", "places", "W"], ["w"]),
+                   *TIMES_W], "W"),
+    "looked up": ([*ZERO_INT, node("Add", ["order", "zero_int"], ["i"]), node("Gather", ["W", "i"], ["w"]),
+                   *TIMES_W], "W"),
+    "coded": ([*ZERO_INT, node("Add", ["codes", "zero_int"], ["i"]), node("Gather", ["book", "i"], ["w"]),
+               *TIMES_W], "book|codes"),
+    "integers": ([*ZERO_INT, node("Add", ["codes", "zero_int"], ["i"]), node("Cast", ["i"], ["w"], to=1),
+                  *TIMES_W], "codes"),
+    "one hot": ([*ZERO_INT, node("Add", ["order", "zero_int"], ["i"]), node("OneHot", ["i", "depth", "values"], ["w0"]),
+                 node("Slice", ["w0", "none", "six", "one"], ["w"]), *TIMES_W], "values|order"),
+    "a norm's bias": ([*ZERO, node("Expand", ["zero", "square"], ["e"]),
+                       node("LayerNormalization", ["e", "ones", "W"], ["w"], axis=0), *TIMES_W], "W"),
+    "a layer's bias": ([node("Gemm", ["x", "zeros", "flat_W"], ["b"]), node("Reshape", ["b", "flat"], ["w"]),
+                        *BATCHED], "flat_W"),
+    "one for each sample": ([node("Shape", ["x"], ["s"], start=0, end=1),
+                             node("Concat", ["s", "square"], ["t"], axis=0),
+                             node("Expand", ["W", "t"], ["w"]), *BATCHED], "W"),
+    "a kernel": ([*ZERO, node("Add", ["kernel", "zero"], ["w"]), node("Unsqueeze", ["x", "two"], ["x3"]),
+                  node("Conv", ["x3", "w"], ["c"]), node("Squeeze", ["c", "two"], ["h"])], "kernel"),
+    "beyond float32": ([node("Gemm", ["x", "tiny"], ["t"], alpha=1e-30), node("Mul", ["t", "big"], ["u"]),
+                        node("Mul", ["u", "big"], ["h"])], "tiny"),
+}  # fmt: skip
+TENSORS = {
+    "W": W,
+    "flat_W": W.reshape(-1),
+    "kernel": W.T[:, :, None],
+    "pads": np.asarray([0, 0, 1, 0]),
+    "places": np.arange(8)[:, None],
+    "order": np.arange(8),
+    "codes": RNG.integers(1, 5, (8, 6)),
+    "book": np.arange(5, dtype=np.float32),
+    "depth": np.asarray(8),
+    "six": np.asarray([6]),
+    "values": np.asarray([0, 1], np.float32),
+    "ones": np.ones((8, 6), np.float32),
+    "zeros": np.zeros((8, 48), np.float32),
+    "tiny": W * np.float32(1e-20),
+    "big": np.float32(1e25),
+    "signs": W > 0,
+    "atanh": np.arctanh(0.9 * np.tanh(W)),
+    "pair": np.stack([W, 2 * W]),
+    "half": W.astype(np.float16),
+    "A": W[:, :3],
+    "B": W[:3],
+    "sequence": np.float32(1),
+    "end": np.float32(49),
+    "indexes": RNG.integers(0, 8, (6, 8)),
+    "var": np.ones(48, np.float32),
+    "nought": np.zeros(48, np.float32),
+}
+
+
+@pytest.mark.parametrize("way", MIXED)
+def test_a_weight_mixed_with_activations_is_refused_by_name(way):
+    nodes, named = MIXED[way]
+    with pytest.raises(GraphError) as caught:
+        sizes(network(nodes, TENSORS))
+    assert any(f"'{name}'" in str(caught.value) for name in named.split("|"))
+
+
+KEPT = {
+    "half precision": ([node("Cast", ["half"], ["w"], to=1), *TIMES_W], 48),
+    "integers": ([node("Cast", ["codes"], ["w"], to=1), *TIMES_W], 48),
+    "codes": ([node("Gather", ["book", "codes"], ["w"]), *TIMES_W], 48),
+    "two factors": ([node("MatMul", ["A", "B"], ["w"]), *TIMES_W], 8 * 6),
+    "a formula": ([node("Range", ["sequence", "end", "sequence"], ["n"]), node("Sin", ["n"], ["s"]),
+                   node("Reshape", ["s", "square"], ["w"]), *TIMES_W], 48),
+    "a list in a node": ([node("Constant", [], ["l"], value_floats=W.reshape(-1).tolist()),
+                          node("Reshape", ["l", "square"], ["w"]), *TIMES_W], 48),
+    "sorted": ([node("TopK", ["W", "eight"], ["w", "rank"], axis=0), *TIMES_W], 48),
+    "a function of it": ([*ZERO, node("Add", ["atanh", "zero"], ["a"]), node("Tanh", ["a"], ["w"]), *TIMES_W], 48),
+    "terms summed": ([*ROWS, node("Mul", ["column", "W"], ["terms"]), *SUM], 48),
+    "logarithms summed": ([node("Abs", ["x"], ["a"]), node("Log", ["a"], ["l"]), node("Unsqueeze", ["l", "two"], ["c"]),
+                           node("Add", ["c", "W"], ["s"]), node("Exp", ["s"], ["terms"]), *SUM], 48),
+    "signs": ([*ROWS, node("Neg", ["column"], ["minus"]), node("Where", ["signs", "column", "minus"], ["terms"]),
+               *SUM], 48),
+    "indexes summed": ([node("Gather", ["x", "indexes"], ["terms0"], axis=1),
+                        node("ReduceSum", ["terms0", "two"], ["h"], keepdims=0)], 48),
+    "a layer's too, times zero": ([node("Gemm", ["x", "W"], ["g"], alpha=0.0), *ROWS,
+                                   node("Mul", ["column", "W"], ["terms"]), node("ReduceSum", ["terms", "one"], ["h0"],
+                                   keepdims=0), node("Add", ["g", "h0"], ["h"])], 48),
+    "packed with a layer's": ([node("Slice", ["pair", "none", "one"], ["u"]), node("Squeeze", ["u", "none"], ["u2"]),
+                               node("MatMul", ["x", "u2"], ["g"]), *ROWS, node("Slice", ["pair", "one", "two"], ["v"]),
+                               node("Mul", ["column", "v"], ["terms"]), node("ReduceSum", ["terms", "one"], ["h0"],
+                               keepdims=0), node("Add", ["g", "h0"], ["h"])], 96),
+    "a norm's scale": ([*ROWS, node("Expand", ["column", "wide"], ["e"]), node("Reshape", ["e", "row"], ["f"]),
+                        node("BatchNormalization", ["f", "flat_W", "nought", "nought", "var"], ["g"]),
+                        node("Reshape", ["g", "flat"], ["terms"]), *SUM], 48),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("way", KEPT)
+def test_a_weight_elsewhere_is_a_weight_kept(way):
+    nodes, weights = KEPT[way]
+    tensors = {**TENSORS, "wide": np.asarray([1, 8, 6]), "row": np.asarray([-1, 48])}
+    model = network(nodes, tensors)
+    size, dense = sizes(model), sizes(DENSE)
+    assert removed_fraction(size, dense) <= 1 - (weights + V.size) / (W.size + V.size)
+    assert size.numbers.stored == numbers_stored(model)
+
+
+def test_what_no_output_depends_on_is_neither_kept_nor_lost():
+    model = network([*TIMES_W, node("MatMul", ["x", "ones"], ["dead"])], {**TENSORS, "w": W})
+    size = sizes(model)
+    assert size.numbers.unused == 48 and removed_fraction(size, sizes(DENSE)) == 0
+    assert size.numbers.stored == numbers_stored(model)
+
+
+def test_pieces_that_nothing_reads_are_unused_number_by_number():
+    packed = np.concatenate([W.reshape(-1), np.ones(5, np.float32), [0.5]]).astype(np.float32)
+    nodes = [
+        node("Slice", ["packed", "none", "end48"], ["p"]),
+        node("Reshape", ["p", "square"], ["w"]),
+        node("MatMul", ["x", "w"], ["h0"]),
+        node("Slice", ["packed", "end53", "end54"], ["b"]),
+        node("Add", ["h0", "b"], ["h"]),
+    ]
+    ends = {f"end{n}": np.asarray([n]) for n in (48, 53, 54)}
+    size = sizes(network(nodes, {"packed": packed, **ends}))
+    assert (size.weights, size.numbers.layers, size.numbers.other, size.numbers.unused) == (66, 66, 1, 5)
+    assert size.bytes_encoded == 4 * 66 + 4 * (1 + 5) + 8 * size.numbers.shapes
+
+
+def test_rows_that_two_layers_share_count_once():
+    """Of 12 rows, one layer reads 0 to 4, another 3 to 7, a third 2 to 5 turned over: 9 to 11 are unused."""
+    bounds = {f"at{n}": np.asarray([n]) for n in (0, 2, 3, 5, 6, 8)}
+    nodes = [
+        node("Slice", ["packed", "at0", "at5"], ["a"]),
+        node("Slice", ["packed", "at3", "at8"], ["b"]),
+        node("Slice", ["packed", "at2", "at6"], ["c0"]),
+        node("Transpose", ["c0"], ["c"], perm=[1, 0]),
+        node("MatMul", ["x", "first"], ["h0"]),
+        node("MatMul", ["h0", "a"], ["h1"]),
+        node("MatMul", ["h0", "b"], ["h2"]),
+        node("MatMul", ["h1", "c"], ["h3"]),
+        node("Add", ["h1", "h2"], ["h4"]),
+        node("ReduceMean", ["h3"], ["h5"], keepdims=1),
+        node("Add", ["h4", "h5"], ["h"]),
+    ]
+    packed, first = np.ones((12, 6), np.float32), np.ones((8, 5), np.float32)
+    packed[4] = 0
+    model = network(nodes, {"packed": packed, "first": first, **bounds})
+    size = sizes(model)
+    assert [(layer.weights, layer.nonzero) for layer in size.layers] == [(40, 40), (30, 24), (18, 18), (18, 18)]
+    assert size.numbers.unused == 4 * 6 and size.numbers.stored == numbers_stored(model)
