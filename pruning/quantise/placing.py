@@ -175,7 +175,7 @@ def _reads_rounded(
     ONNX Runtime makes no integer operator of a step whose result is read both rounded and as it is.
     """
     maker = _maker(graph, value)
-    if role(graph, maker) == "joined" or layer_at(graph, maker) is not None and str(maker.target) in layers:
+    if role(graph, maker) == "joined" or (layer_at(graph, maker) is not None and str(maker.target) in layers):
         return True
     if layer_at(graph, user) is not None:
         return str(user.target) in layers
