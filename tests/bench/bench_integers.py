@@ -12,8 +12,8 @@ ONNX Runtime on one thread, in short turns: one sample at a time (SingleStream),
 
 Requirement: 8 bits are as many times faster than floats as the task's entry in `LEAST_SPEEDUP`, at least
 0.95 as fast as the runtime's own, and, on the full test set, no more than 0.1 points less accurate
-than that (where the reference is here); a transformer in one of the two ways. Exit status 1 if not. A processor without integer dot products
-(VNNI) is slower in 8 bits; the first line says which this is.
+than that (where the reference is here); a transformer in one of the two ways. Exit status 1 if not. A
+processor without integer dot products (VNNI) is slower in 8 bits; the first line says which this is.
 """
 
 from __future__ import annotations
