@@ -26,7 +26,7 @@ from pruning.quantise.grid import (
     largest_code,
     symmetric_scale,
 )
-from pruning.quantise.int8 import Quantiser, finished, hold_integers, input_grid
+from pruning.quantise.int8 import Quantiser, finished, hold_integers, input_scale
 from pruning.quantise.network import calibrated, folded_batch_norms
 from pruning.quantise.normalise import calls_of
 from pruning.quantise.placing import input_quantiser
@@ -84,9 +84,9 @@ def prepare(model: nn.Module, bits: Bits = 8, *, per_channel: bool = True, data:
     else:
         network = calibrated(model, widths, data, MinMax())
         prepared, widths = network.model, dict(network.layers)
-        for name, seen in network.ranges.items():
+        for name, (low, high) in network.ranges.items():
             once = not isinstance(prepared, fx.GraphModule) or len(calls_of(prepared, name)) < 2
-            fake = FakeQuantiser(seen.low, seen.high, dimensions=seen.dimensions, follows=once)
+            fake = FakeQuantiser(low, high, follows=once)
             prepared.set_submodule(name, fake.to(device_of(model)))
     for name, width in widths.items():
         layer = layer_of(prepared, name)
@@ -131,12 +131,12 @@ def freeze(model: nn.Module) -> nn.Module:
         raise ValueError("No layer's weight is fake-quantised; call prepare(model) before the training.")
     for name, seen in list(frozen.named_modules()):
         if isinstance(seen, FakeQuantiser):
-            frozen.set_submodule(name, Quantiser(*affine_grid(seen.low, seen.high), dimensions=seen.dimensions))
+            frozen.set_submodule(name, Quantiser(*affine_grid(seen.low, seen.high)))
     for name, fake in rounded.items():
         layer = layer_of(frozen, name)
         weight = layer.get_parameter(stored_name("weight"))
-        grid = input_grid(frozen, name) if input_quantiser(frozen, name) is not None else None
-        hold_integers(layer, weight, fake.bits, per_channel=fake.per_channel, grid=grid)
+        step = input_scale(frozen, name) if input_quantiser(frozen, name) is not None else None
+        hold_integers(layer, weight, fake.bits, per_channel=fake.per_channel, input_scale=step)
     return finished(frozen)
 
 
@@ -158,7 +158,6 @@ class FakeQuantiser(nn.Module):
 
     Args:
         low, high: the range to start from.
-        dimensions: of what passes.
         decay: how much of the range stays at each step.
         follows: or it stays where it is, for several values on one grid.
     """
@@ -166,9 +165,9 @@ class FakeQuantiser(nn.Module):
     low: torch.Tensor
     high: torch.Tensor
 
-    def __init__(self, low: float, high: float, *, dimensions: int, decay: float = 0.99, follows: bool = True) -> None:
+    def __init__(self, low: float, high: float, *, decay: float = 0.99, follows: bool = True) -> None:
         super().__init__()
-        self.dimensions, self.decay, self.follows = dimensions, decay, follows
+        self.decay, self.follows = decay, follows
         self.register_buffer("low", torch.tensor(low))
         self.register_buffer("high", torch.tensor(high))
 
