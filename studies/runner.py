@@ -18,6 +18,7 @@ from pathlib import Path
 
 from harness.progress import progress_bar
 from harness.training.loop import DivergedError
+from hw_targets.target import TargetError
 from studies.lab import Lab
 from studies.notebook import DamagedCellError, Notebook
 from studies.record import facts_of, write_result
@@ -63,7 +64,7 @@ def run_study(
     say(f"{study.name} on {lab.task.name}: {len(plan.cells)} cells, {len(plan.cells) - len(pending)} done before.")
     chosen = pending[:limit]
     reference = _reference(notebook, lab) if chosen or rows else {}
-    done = 0
+    done = left_over = 0
     if not pending:
         say("It is finished; nothing is run again.")
     else:
@@ -72,7 +73,12 @@ def run_study(
     try:
         with _progress(study, lab, chosen) as bar:
             for cell in chosen:
-                outcome = _known_by_now(notebook, cell) or _run(study, replace(lab, on_samples=bar), cell, notebook)
+                try:
+                    outcome = _known_by_now(notebook, cell) or _run(study, replace(lab, on_samples=bar), cell, notebook)
+                except TargetError as error:  # a busy machine: no result, so that the next run tries again
+                    left_over += 1
+                    say(f"{describe(cell)}: not measured, and left for the next run: {error}")
+                    continue
                 done += 1
                 bar.settle(_samples(study, lab, cell))
                 if isinstance(outcome, Row):
@@ -80,7 +86,7 @@ def run_study(
                 else:
                     failed[describe(cell)] = outcome
                 rate = _seconds_per_epoch(study, rows) or rate
-                left = duration(_left(study, pending[done:], rate))
+                left = duration(_left(study, pending[done + left_over :], rate))
                 say(f"[{done}/{len(chosen)}] {describe(cell)}: {_brief(outcome)}; about {left} left")
     finally:
         order = {json.dumps(cell, sort_keys=True): place for place, cell in enumerate(plan.cells)}

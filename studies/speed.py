@@ -23,7 +23,7 @@ from torch import nn
 
 from harness.run.export import export_onnx
 from hw_targets.cpu.target import CpuTarget
-from hw_targets.target import Effort, Measurement
+from hw_targets.target import Effort, Measurement, TargetError
 from pruning.granularity import NM
 from pruning.layers import weight_layers
 from pruning.mask import Mask
@@ -55,6 +55,7 @@ if TYPE_CHECKING:
 
 EIGHTS = 8  # channels: a vector of float32 in AVX2, half of one in AVX-512
 SAMPLES = 64  # that are inferred in turn
+SPEEDUP = "speedup_vs_dense"
 
 
 def single_weights(lab: Lab, ratio: float) -> nn.Module:
@@ -170,7 +171,7 @@ def run_cell(lab: Lab, cell: Cell) -> Numbers:
     samples = lab.context(0).data.sample[:SAMPLES]
     entry, dense = (export_onnx(each, samples) for each in (WAYS[cell["way"]](lab, cell["ratio"]), lab.model()))
     found = _quietest(entry, dense, samples.numpy(), cell["effort"], cell["tries"])
-    macs, speedup = found.quantities["macs_effective"].value, found.quantities["speedup_vs_dense"]
+    macs, speedup = found.quantities["macs_effective"].value, found.quantities[SPEEDUP]
     return {
         "macs removed": 1 - macs / lab.task.macs,
         "speedup": speedup.value,
@@ -183,16 +184,23 @@ def run_cell(lab: Lab, cell: Cell) -> Numbers:
 def _quietest(
     entry: onnx.ModelProto, dense: onnx.ModelProto, samples: np.ndarray, effort: Effort, tries: int
 ) -> Measurement:
-    """The first measurement that is not noisy, or of `tries` the one with the narrowest interval."""
+    """The first measurement that is not noisy, or of `tries` the one with the narrowest interval.
+
+    Raises:
+        TargetError: none has a speed-up, with the last one's reason.
+    """
     found: list[Measurement] = []
-    while len(found) < tries and not (found and found[-1].noisy is None):
+    while len(found) < tries and not (found and found[-1].noisy is None and SPEEDUP in found[-1].quantities):
         with tempfile.TemporaryDirectory() as folder:
             found.append(CpuTarget().measure(entry, dense, samples, effort, Path(folder)))
-    return found[-1] if found[-1].noisy is None else min(found, key=_width)
+    whole = [each for each in found if SPEEDUP in each.quantities]
+    if not whole:
+        raise TargetError(found[-1].absent[SPEEDUP])
+    return min(whole, key=lambda each: (each.noisy is not None, _width(each)))
 
 
 def _width(measurement: Measurement) -> float:
-    speedup = measurement.quantities["speedup_vs_dense"]
+    speedup = measurement.quantities[SPEEDUP]
     return math.inf if speedup.low is None or speedup.high is None else speedup.high - speedup.low
 
 

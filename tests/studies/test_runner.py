@@ -7,6 +7,7 @@ from xml.etree import ElementTree
 import pytest
 
 from harness.training.loop import DivergedError
+from hw_targets.target import TargetError
 from studies.notebook import Notebook
 from studies.record import SCHEMA, redraw
 from studies.runner import duration, run_study
@@ -123,6 +124,22 @@ def test_a_training_that_diverges_is_a_result_and_stops_nothing(study, lab, tmp_
     assert "failed" in said
     run(failing, lab, tmp_path)
     assert runs.count("diverged") == 1
+
+
+def test_what_the_machine_did_not_let_be_measured_is_left_for_the_next_run(study, lab, tmp_path):
+    study, runs = study
+
+    def busy(lab, cell):
+        if cell["ratio"] == 0.5:
+            raise TargetError("the machine was busy for 60 s")
+        return study.run_cell(lab, cell)
+
+    outcome, said = run(replace(study, run_cell=busy), lab, tmp_path)
+    facts = json.loads(outcome.files[0].read_text())
+    assert outcome.missing == 1 and not facts["complete"] and not facts["failed"] and len(facts["cells"]) == 2
+    assert "left for the next run: the machine was busy for 60 s" in said
+    outcome, _ = run(study, lab, tmp_path)
+    assert outcome.missing == 0 and runs[-1] == 0.5 and len(runs) == 3
 
 
 def test_a_cell_has_the_key_of_its_parameters_task_and_sources(study, lab, tmp_path):

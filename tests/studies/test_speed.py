@@ -3,10 +3,11 @@
 import copy
 from types import SimpleNamespace
 
+import pytest
 import torch
 from rows import result_of
 
-from hw_targets.target import Measurement, Quantity
+from hw_targets.target import Measurement, Quantity, TargetError
 from pruning.ratios.cost import layer_costs, masked_macs
 from studies import speed
 
@@ -83,3 +84,10 @@ def test_speed_measures_again_until_it_is_quiet(monkeypatch):
         answers = iter(script)
         monkeypatch.setattr(speed.CpuTarget, "measure", lambda *_, answers=answers: next(answers))
         assert speed._quietest(None, None, None, "quick", tries) is expected
+    absent = Measurement({}, absent={"speedup_vs_dense": "the machine was busy for 60 s"}, noisy="busy")
+    answers = iter([absent, wide])
+    monkeypatch.setattr(speed.CpuTarget, "measure", lambda *_: next(answers))
+    assert speed._quietest(None, None, None, "quick", 2) is wide
+    monkeypatch.setattr(speed.CpuTarget, "measure", lambda *_: absent)
+    with pytest.raises(TargetError, match="busy for 60 s"):
+        speed._quietest(None, None, None, "quick", 2)
