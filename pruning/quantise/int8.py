@@ -14,13 +14,13 @@ In ONNX weights and biases are int8 and int32 with `DequantizeLinear` behind the
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
 
 import torch
 from torch import fx, nn
 
 from pruning.criteria.batches import Batches, device_of
 from pruning.layers import LAYERS, Layer
+from pruning.quantise.attention import with_projections
 from pruning.quantise.grid import (
     GREATEST,
     LEAST,
@@ -36,7 +36,7 @@ from pruning.quantise.grid import (
 from pruning.quantise.network import calibrated, weights_elsewhere
 from pruning.quantise.onnx_operators import onnx_operator
 from pruning.quantise.operators import bare_name, upper_bound
-from pruning.quantise.placing import MOVED, NO_STEP, input_dimensions, input_quantiser
+from pruning.quantise.placing import MOVED, NO_STEP, input_quantiser
 from pruning.quantise.ranges import Calibration, MinMax
 from pruning.quantise.rows import in_rows
 from pruning.quantise.storage import Bits, bits_per_layer, decoder, layer_of, store
@@ -75,6 +75,7 @@ def to_int8(
         ValueError: `bits` do not fit the model, a weight cannot be replaced, or the data has no batch
             or gives values that are not finite.
     """
+    model = with_projections(model)
     widths = bits_per_layer(model, bits, least=2)
     if data is None:
         small = copy.deepcopy(model)
@@ -83,9 +84,8 @@ def to_int8(
             hold_integers(layer, layer.weight, width, per_channel=per_channel)
         return small
     network = calibrated(model, widths, data, calibration)
-    for name, seen in network.ranges.items():
-        scale, zero_point = affine_grid(torch.tensor(seen.low), torch.tensor(seen.high))
-        quantiser = Quantiser(scale, zero_point, dimensions=seen.dimensions)
+    for name, (low, high) in network.ranges.items():
+        quantiser = Quantiser(*affine_grid(torch.tensor(low), torch.tensor(high)))
         network.model.set_submodule(name, quantiser.to(device_of(model)))
     for name, width in network.layers.items():
         layer = layer_of(network.model, name)
@@ -141,15 +141,13 @@ class Quantiser(nn.Module):
     Args:
         scale: float32 `[]`.
         zero_point: the code of zero, a whole number in 0…255, `[]`.
-        dimensions: of what passes.
     """
 
     scale: torch.Tensor
     zero_point: torch.Tensor
 
-    def __init__(self, scale: torch.Tensor, zero_point: torch.Tensor, *, dimensions: int) -> None:
+    def __init__(self, scale: torch.Tensor, zero_point: torch.Tensor) -> None:
         super().__init__()
-        self.dimensions = dimensions
         self.register_buffer("scale", scale.detach().clone())
         self.register_buffer("zero_point", zero_point.detach().to(torch.uint8))
 
@@ -161,13 +159,13 @@ class Quantiser(nn.Module):
 
 
 def hold_integers(
-    layer: Layer, weight: torch.Tensor, bits: int, *, per_channel: bool, grid: InputGrid | None = None
+    layer: Layer, weight: torch.Tensor, bits: int, *, per_channel: bool, grid: Quantiser | None = None
 ) -> None:
     """Replace what `layer` stores by the codes and the scale of a float `weight`, in place.
 
     Args:
-        grid: of the layer's input. With it the bias becomes int32, and no scale is trained any more,
-            since that of the bias is bound to the others.
+        grid: what rounds the layer's input. With it the bias becomes int32, and no scale is trained
+            any more, since that of the bias is bound to the others.
     """
     scale = symmetric_scale(weight, bits, per_channel=per_channel)
     bias = layer.bias.detach() if layer.bias is not None and grid is not None else None
@@ -188,19 +186,11 @@ def hold_integers(
         stored.requires_grad_(False)
 
 
-@dataclass(frozen=True)
-class InputGrid:
-    """The scale of what a layer reads, and the dimensions of the tensors, with that of the batch."""
-
-    scale: torch.Tensor
-    dimensions: int
-
-
-def input_grid(model: nn.Module, name: str) -> InputGrid:
-    """The grid of a layer's input, which is rounded."""
+def input_grid(model: nn.Module, name: str) -> Quantiser:
+    """What rounds the input of a layer that is to become integers."""
     quantiser = input_quantiser(model, name)
     assert isinstance(quantiser, Quantiser)
-    return InputGrid(quantiser.scale, input_dimensions(model, name))
+    return quantiser
 
 
 def finished(model: nn.Module) -> nn.Module:

@@ -22,20 +22,11 @@ from pruning.layers import LAYERS
 from pruning.quantise.normalise import chosen_layers, normalise
 from pruning.quantise.operators import bare_name
 from pruning.quantise.placing import input_quantiser, watch_layer, watch_values
-from pruning.quantise.ranges import Calibration, Watch, calibrate
+from pruning.quantise.ranges import Calibration, Range, Watch, calibrate
 from pruning.quantise.tracing import CannotFollowError, follow, is_plain, odd_layers, require_same
 
 PRODUCTS = frozenset("conv1d conv2d conv3d linear matmul mm bmm addmm baddbmm einsum bilinear".split())
 FOLDED = "folded_batch_norms"  # in the meta of a graph
-
-
-@dataclass(frozen=True)
-class Seen:
-    """What passed a watch: the range to represent, and the dimensions of its tensors."""
-
-    low: float
-    high: float
-    dimensions: int
 
 
 @dataclass(frozen=True)
@@ -50,7 +41,7 @@ class Network:
     """
 
     model: nn.Module
-    ranges: Mapping[str, Seen]
+    ranges: Mapping[str, Range]
     layers: Mapping[str, int]
     floats: Mapping[str, str] = field(default_factory=dict)
 
@@ -73,11 +64,8 @@ def calibrated(model: nn.Module, layers: Mapping[str, int], data: Batches, calib
         raise ValueError("Calibration needs at least one batch of (inputs, labels); the data has none.")
     watched, floats = _watched(model, layers, first[0].to(device_of(model)))
     ranges = calibrate(watched, chain([first], batches), calibration)
-    seen: dict[str, Seen] = {}
     for name, watch in list(watched.named_modules()):
-        if isinstance(watch, Watch) and name in ranges:
-            seen[name] = Seen(*ranges[name], watch.dimensions)
-        elif isinstance(watch, Watch):
+        if isinstance(watch, Watch) and name not in ranges:
             watched.set_submodule(name, nn.Identity())
     here = dict(watched.named_modules())
     for name in layers:
@@ -85,7 +73,7 @@ def calibrated(model: nn.Module, layers: Mapping[str, int], data: Batches, calib
             floats[name] = "the model does not call it"
     _tell(floats | weights_elsewhere(watched))
     watched.training = model.training
-    return Network(watched, seen, {name: bits for name, bits in layers.items() if name not in floats}, floats)
+    return Network(watched, ranges, {name: bits for name, bits in layers.items() if name not in floats}, floats)
 
 
 def folded_batch_norms(model: nn.Module) -> Mapping[str, str]:

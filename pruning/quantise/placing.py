@@ -70,21 +70,9 @@ def input_quantiser(model: nn.Module, name: str) -> nn.Module | None:
     inside = getattr(model.get_submodule(name), "input_quantiser", None)
     if isinstance(inside, nn.Module):
         return inside
-    read = _input_of(model, name)
-    return None if read is None else _quantiser_of(model, read)
-
-
-def input_dimensions(model: nn.Module, name: str) -> int:
-    """Dimensions of the tensors that layer `name` reads, with that of the batch; its input is rounded."""
-    read = _input_of(model, name)
-    shape = None if read is None else shape_of(read)
-    return len(shape) if shape is not None else input_quantiser(model, name).dimensions  # type: ignore[union-attr, return-value]
-
-
-def _input_of(model: nn.Module, name: str) -> fx.Node | None:
-    """The value that a layer of a graph reads."""
     calls = calls_of(model, name) if isinstance(model, fx.GraphModule) else []
-    return calls[0].args[0] if calls else None  # type: ignore[return-value]
+    read = calls[0].args[0] if calls else None
+    return _quantiser_of(model, read) if isinstance(read, fx.Node) else None
 
 
 def _quantiser_of(graph: nn.Module, value: fx.Node) -> nn.Module | None:

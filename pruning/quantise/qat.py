@@ -17,6 +17,7 @@ from torch import fx, nn
 
 from pruning.criteria.batches import Batches, device_of
 from pruning.mask import Mask
+from pruning.quantise.attention import split_projections, with_projections
 from pruning.quantise.grid import (
     GREATEST,
     LEAST,
@@ -78,15 +79,16 @@ def prepare(model: nn.Module, bits: Bits = 8, *, per_channel: bool = True, data:
     Raises:
         ValueError: see `int8.to_int8`.
     """
+    model = with_projections(model)
     widths = bits_per_layer(model, bits, least=2)
     if data is None:
         prepared = copy.deepcopy(model)
     else:
         network = calibrated(model, widths, data, MinMax())
         prepared, widths = network.model, dict(network.layers)
-        for name, seen in network.ranges.items():
+        for name, (low, high) in network.ranges.items():
             once = not isinstance(prepared, fx.GraphModule) or len(calls_of(prepared, name)) < 2
-            fake = FakeQuantiser(seen.low, seen.high, dimensions=seen.dimensions, follows=once)
+            fake = FakeQuantiser(low, high, follows=once)
             prepared.set_submodule(name, fake.to(device_of(model)))
     for name, width in widths.items():
         layer = layer_of(prepared, name)
@@ -100,7 +102,7 @@ def carried_over(mask: Mask, prepared: nn.Module) -> Mask:
     What a mask asks of a folded batch norm goes to its layer: a channel without factor has no weights
     left, and without factor and shift no bias. Parameters that nothing uses are no more.
     """
-    parts = dict(mask.items())
+    parts = dict(split_projections(mask, prepared).items())
     folded = folded_batch_norms(prepared)
     for norm, layer in folded.items():
         factor, shift = parts.pop(f"{norm}.weight", None), parts.pop(f"{norm}.bias", None)
@@ -131,7 +133,7 @@ def freeze(model: nn.Module) -> nn.Module:
         raise ValueError("No layer's weight is fake-quantised; call prepare(model) before the training.")
     for name, seen in list(frozen.named_modules()):
         if isinstance(seen, FakeQuantiser):
-            frozen.set_submodule(name, Quantiser(*affine_grid(seen.low, seen.high), dimensions=seen.dimensions))
+            frozen.set_submodule(name, Quantiser(*affine_grid(seen.low, seen.high)))
     for name, fake in rounded.items():
         layer = layer_of(frozen, name)
         weight = layer.get_parameter(stored_name("weight"))
@@ -158,7 +160,6 @@ class FakeQuantiser(nn.Module):
 
     Args:
         low, high: the range to start from.
-        dimensions: of what passes.
         decay: how much of the range stays at each step.
         follows: or it stays where it is, for several values on one grid.
     """
@@ -166,9 +167,9 @@ class FakeQuantiser(nn.Module):
     low: torch.Tensor
     high: torch.Tensor
 
-    def __init__(self, low: float, high: float, *, dimensions: int, decay: float = 0.99, follows: bool = True) -> None:
+    def __init__(self, low: float, high: float, *, decay: float = 0.99, follows: bool = True) -> None:
         super().__init__()
-        self.dimensions, self.decay, self.follows = dimensions, decay, follows
+        self.decay, self.follows = decay, follows
         self.register_buffer("low", torch.tensor(low))
         self.register_buffer("high", torch.tensor(high))
 

@@ -72,22 +72,17 @@ class Watch(nn.Module):
 
     Args:
         values: what passes, for messages.
-
-    Attributes:
-        dimensions: of what passed, with that of the batch; 0 where nothing did.
     """
 
     def __init__(self, values: str) -> None:
         super().__init__()
         self.values = values
-        self.dimensions = 0
         self.calibration: Calibration | None = None
         self.now: list[Range] = []
         self.batches: list[Range] = []
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if self.calibration is not None:
-            self.dimensions = x.ndim
             self.now.append(self.calibration.of_batch(x.detach().float()))
         return x.clone()  # as a rounded value would be: no other name of this tensor
 
