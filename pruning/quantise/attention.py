@@ -130,7 +130,10 @@ def split_projections(mask: Mask, projected: nn.Module) -> Mask:
             parts[name] = keep
         elif own.startswith("in_proj_"):
             kind = own.removeprefix("in_proj_")
-            parts |= {f"{owner}.{each}.{kind}".lstrip("."): part for each, part in zip(PROJECTIONS, keep.chunk(3), strict=True)}
+            parts |= {
+                f"{owner}.{each}.{kind}".lstrip("."): part
+                for each, part in zip(PROJECTIONS, keep.chunk(3), strict=True)
+            }
         else:  # q_proj_weight and its like, of inputs of different widths
             each = next(each for each in PROJECTIONS if own == f"{each[0]}_proj_weight")
             parts[f"{owner}.{each}.weight".lstrip(".")] = keep

@@ -18,7 +18,6 @@ from harness.models import bert
 from harness.run.admit import admit
 from harness.run.export import export_onnx
 from harness.tasks.task import InputContract
-from hw_targets.cpu.settings import CpuOptions
 from hw_targets.eie.session import EieSession
 from hw_targets.graph import run_unoptimised
 from hw_targets.trace import trace
@@ -97,7 +96,7 @@ def test_every_linear_layer_is_an_integer_operator(quantised, tmp_path):
 
 
 def test_torch_onnx_and_what_counts_agree(quantised, model, tmp_path):
-    way, small = quantised
+    _, small = quantised
     onnx_model, ids = delivered(small, tmp_path), sentences(40)
     with torch.no_grad():
         expected, floats = small(ids).numpy(), model(ids).numpy()
