@@ -56,7 +56,7 @@ class Attribution:
         not_layers: stored tensor → how many of its numbers are in no layer.
         unattributed: stored tensor → numbers that products of activations multiply by.
         tables, others: numbers that are looked up, and all others that meet activations outside layers,
-            as computed: `(all, non-zero)`.
+            as computed: `(all, non-zero)`; a batch norm has two non-zero numbers for each channel.
     """
 
     numbers: Numbers
@@ -135,8 +135,6 @@ def _role(graph: Graph, node: onnx.NodeProto, slot: int, of_layer: bool) -> Role
         return "table"
     if node.op_type in QUANTISING and slot > 0 and name in graph.constant and _size(graph, name) == 1:
         return "format"
-    if node.op_type in ("ConvInteger", "MatMulInteger") and slot > 1:  # zero points
-        return "format"
     return "other"
 
 
@@ -149,7 +147,8 @@ def _picks_each_once(graph: Graph, name: str) -> bool:
 def _outside_layers(graph: Graph, computes: Sequence[ComputeNode], uses: Uses) -> dict[Role, tuple[int, int]]:
     """Numbers of constant tensors where they meet activations: `(all, non-zero)`, by role.
 
-    A table that a layer multiplies by as well, whole and unchanged, is counted there.
+    A table that a layer multiplies by as well, whole and unchanged, is counted there. Of a batch norm's
+    four numbers for each channel two count, its slope and its offset: folding it must not make room.
     """
     in_layers = {
         tuple(sources(graph, name)): np.count_nonzero(each.weight.values)
@@ -165,14 +164,19 @@ def _outside_layers(graph: Graph, computes: Sequence[ComputeNode], uses: Uses) -
         if role in ("table", "other"):
             meeting[name] = role
     values = graph.evaluate(sorted(meeting))
+    # Floats that are zero do nothing; codes, indexes and signs that are zero do.
+    held = {name: np.count_nonzero(each) if each.dtype.kind == "f" else each.size for name, each in values.items()}
     found: dict[Role, tuple[int, int]] = {"table": (0, 0), "other": (0, 0)}
     for name, own in meeting.items():
-        if in_layers.get((name,), -1) == np.count_nonzero(values[name]):
-            continue
-        size, nonzero = found[own]
-        held = np.count_nonzero(values[name]) if values[name].dtype.kind == "f" else values[name].size  # codes, signs
-        found[own] = size + values[name].size, nonzero + int(held)
-    return found
+        if in_layers.get((name,), -1) != held[name]:
+            found[own] = found[own][0] + values[name].size, found[own][1] + int(held[name])
+    spare = sum(
+        max(0, sum(int(held[name]) for name in node.input[1:5]) - 2 * values[node.input[1]].size)
+        for node in graph.live
+        if node.op_type == "BatchNormalization"
+        and all(name in meeting and len(uses[name]) == 1 for name in node.input[1:5])
+    )
+    return {**found, "other": (found["other"][0], found["other"][1] - spare)}
 
 
 def _roles_of_numbers(graph: Graph, uses: Uses) -> dict[str, np.ndarray]:

@@ -235,7 +235,7 @@ def _dequantised(factor: _Factor, name: str, axis: int, *, alike: bool) -> list[
 def _needed(nodes: Sequence[onnx.NodeProto], outputs: Collection[str]) -> list[onnx.NodeProto]:
     wanted, kept = set(outputs), []
     for node in reversed(nodes):
-        if wanted.intersection(node.output):
+        if node.op_type == "Constant" or wanted.intersection(node.output):  # what is stored stays
             wanted.update(node.input)
             kept.append(node)
     return kept[::-1]

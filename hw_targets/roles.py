@@ -48,6 +48,7 @@ QUANTISING = frozenset({"DequantizeLinear", "DynamicQuantizeLinear", "QuantizeLi
 # Operators through which a tensor passes, scaled or shifted at most, piecewise.
 LINEAR = frozenset(
     {"Abs", "Add", "And", "Cast", "CastLike", "Ceil", "Clip", "Concat", "DepthToSpace", "DequantizeLinear", "Div"}
+    | {"DynamicQuantizeLinear"}
     | {"Dropout", "Expand", "Flatten", "Floor", "Gather", "GatherElements", "GatherND", "Identity", "LeakyRelu"}
     | {"Max", "Mean", "Min", "Mod", "Mul", "Neg", "Not", "OneHot", "Or", "PRelu", "Pad", "QuantizeLinear", "Relu"}
     | {"Reshape", "Round", "ScatterElements", "ScatterND", "Sign", "Slice", "SpaceToDepth", "Split", "Squeeze"}

@@ -19,7 +19,7 @@ SMALL = 64  # elements; larger floats are left out, whose values no shape depend
 FREE = 4  # any length, for a free dimension that is not the batch
 LEFT_OUT = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE)
 INDEXES = 8  # elements; a longer tensor is no shape
-MULTIPLYING = frozenset({"Conv", "ConvTranspose", "Einsum", "Gemm", "GRU", "LSTM", "MatMul", "MatMulInteger", "RNN"})
+MULTIPLYING = frozenset({"Conv", "ConvTranspose", "Einsum", "Gemm", "GRU", "LSTM", "MatMul", "RNN"})
 
 
 def constant_in_every_batch(

@@ -56,7 +56,6 @@ class Sizes:
         unattributed: stored tensor → its numbers that products of activations multiply by.
         tables, others: numbers outside the layers that are looked up, and all others, where they meet
             activations: `(all, non-zero)`.
-        integer_outputs: outputs of layers on integers, each of which brings a scale.
         numbers: all that the file stores, by what it is there for.
         parameters: the layers' weights and all other floats: biases, and the four tensors of a batch
             norm; no single numbers that nothing but a graph's arithmetic needs.
@@ -71,7 +70,6 @@ class Sizes:
     unattributed: Mapping[str, int]
     tables: tuple[int, int]
     others: tuple[int, int]
-    integer_outputs: int
     numbers: Numbers
     parameters: int
     bytes_stored: int
@@ -106,11 +104,6 @@ def sizes(model: onnx.ModelProto) -> Sizes:
         unattributed=found.unattributed,
         tables=found.tables,
         others=found.others,
-        integer_outputs=sum(
-            each.weight.values.shape[0]
-            for each in computes
-            if each.weight is not None and each.node.op_type.endswith("Integer")
-        ),
         numbers=found.numbers,
         parameters=parameters,
         bytes_stored=sum(_bytes(tensor.data_type, _elements(tensor)) for tensor in graph.stored.values()),
@@ -132,10 +125,10 @@ def kept(model: Sizes, dense: Sizes) -> int:
 def beyond(model: Sizes, dense: Sizes) -> int:
     """Non-zero numbers outside the layers, above those of `dense`: a weight in another place is a weight.
 
-    What a number format needs is allowed for: one scale for each output of a layer on integers.
+    One scale and zero point for a quantised activation are no such numbers.
     """
     tables = max(0, model.tables[1] - dense.tables[1])
-    return tables + max(0, model.others[1] - dense.others[1] - model.integer_outputs)
+    return tables + max(0, model.others[1] - dense.others[1])
 
 
 def removed_fraction(model: Sizes, dense: Sizes) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 from torch import nn
 
 from pruning.names import nearest
@@ -19,11 +20,13 @@ def weight_layers(model: nn.Module) -> dict[str, Layer]:
     A weight that two layers share comes once, under the name of the first.
     """
     layers: dict[str, Layer] = {}
-    seen: set[int] = set()
+    seen: dict[int, torch.Tensor] = {}  # held, since a weight that is computed would free its id
     for name, module in model.named_modules():
-        if isinstance(module, LAYERS) and id(module.weight) not in seen:
-            seen.add(id(module.weight))
-            layers[name] = module
+        if isinstance(module, LAYERS):
+            weight = module.weight
+            if id(weight) not in seen:
+                seen[id(weight)] = weight
+                layers[name] = module
     return layers
 
 

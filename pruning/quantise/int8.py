@@ -85,12 +85,13 @@ def to_int8(
         return small
     network = calibrated(model, widths, data, calibration)
     for name, (low, high) in network.ranges.items():
-        quantiser = Quantiser(*affine_grid(torch.tensor(low), torch.tensor(high)))
+        scale, zero_point = affine_grid(torch.tensor(low), torch.tensor(high))
+        quantiser = Quantiser(scale, zero_point)
         network.model.set_submodule(name, quantiser.to(device_of(model)))
     for name, width in network.layers.items():
         layer = layer_of(network.model, name)
-        grid = input_grid(network.model, name)
-        hold_integers(layer, layer.weight, width, per_channel=per_channel, grid=grid)
+        step = input_scale(network.model, name)
+        hold_integers(layer, layer.weight, width, per_channel=per_channel, input_scale=step)
     return finished(network.model)
 
 
@@ -159,38 +160,38 @@ class Quantiser(nn.Module):
 
 
 def hold_integers(
-    layer: Layer, weight: torch.Tensor, bits: int, *, per_channel: bool, grid: Quantiser | None = None
+    layer: Layer, weight: torch.Tensor, bits: int, *, per_channel: bool, input_scale: torch.Tensor | None = None
 ) -> None:
     """Replace what `layer` stores by the codes and the scale of a float `weight`, in place.
 
     Args:
-        grid: what rounds the layer's input. With it the bias becomes int32, and no scale is trained
-            any more, since that of the bias is bound to the others.
+        input_scale: the step of the layer's input, which is rounded. With it the bias becomes int32,
+            and no scale is trained any more, since that of the bias is bound to the others.
     """
     scale = symmetric_scale(weight, bits, per_channel=per_channel)
-    bias = layer.bias.detach() if layer.bias is not None and grid is not None else None
-    if grid is not None and bias is not None:
-        scale = scale_for_bias(scale, weight, bias, grid.scale)
-    if grid is not None and isinstance(layer, nn.Linear):
-        in_rows(layer)
+    bias = layer.bias.detach() if layer.bias is not None else None
+    if input_scale is not None:
+        scale = scale if bias is None else scale_for_bias(scale, weight, bias, input_scale)
+        if isinstance(layer, nn.Linear):
+            in_rows(layer)
     limit = largest_code(bits)
     codes = to_codes(weight.detach(), along_outputs(scale, weight.ndim), 0, -limit, limit)
-    zero_point = None if grid is None else torch.zeros_like(scale, dtype=torch.int8)
+    zero_point = None if input_scale is None else torch.zeros_like(scale, dtype=torch.int8)
     store(layer, scale, IntegerWeight(codes.to(torch.int8), zero_point))
-    if grid is None:
+    if input_scale is None:
         return
     if bias is not None:
-        step = (scale * grid.scale).clamp(min=LEAST_SCALE)
+        step = (scale * input_scale).clamp(min=LEAST_SCALE)
         store(layer, step, IntegerWeight(torch.round(bias / step).to(torch.int32)), of="bias")
     for stored in layer.parameters():
         stored.requires_grad_(False)
 
 
-def input_grid(model: nn.Module, name: str) -> Quantiser:
-    """What rounds the input of a layer that is to become integers."""
+def input_scale(model: nn.Module, name: str) -> torch.Tensor:
+    """The step of a layer's input, which is rounded."""
     quantiser = input_quantiser(model, name)
     assert isinstance(quantiser, Quantiser)
-    return quantiser
+    return quantiser.scale
 
 
 def finished(model: nn.Module) -> nn.Module:

@@ -70,9 +70,14 @@ def input_quantiser(model: nn.Module, name: str) -> nn.Module | None:
     inside = getattr(model.get_submodule(name), "input_quantiser", None)
     if isinstance(inside, nn.Module):
         return inside
+    read = _input_of(model, name)
+    return None if read is None else _quantiser_of(model, read)
+
+
+def _input_of(model: nn.Module, name: str) -> fx.Node | None:
+    """The value that a layer of a graph reads."""
     calls = calls_of(model, name) if isinstance(model, fx.GraphModule) else []
-    read = calls[0].args[0] if calls else None
-    return _quantiser_of(model, read) if isinstance(read, fx.Node) else None
+    return calls[0].args[0] if calls else None  # type: ignore[return-value]
 
 
 def _quantiser_of(graph: nn.Module, value: fx.Node) -> nn.Module | None:

@@ -27,7 +27,7 @@ from pruning.quantise.grid import (
     largest_code,
     symmetric_scale,
 )
-from pruning.quantise.int8 import Quantiser, finished, hold_integers, input_grid
+from pruning.quantise.int8 import Quantiser, finished, hold_integers, input_scale
 from pruning.quantise.network import calibrated, folded_batch_norms
 from pruning.quantise.normalise import calls_of
 from pruning.quantise.placing import input_quantiser
@@ -137,8 +137,8 @@ def freeze(model: nn.Module) -> nn.Module:
     for name, fake in rounded.items():
         layer = layer_of(frozen, name)
         weight = layer.get_parameter(stored_name("weight"))
-        grid = input_grid(frozen, name) if input_quantiser(frozen, name) is not None else None
-        hold_integers(layer, weight, fake.bits, per_channel=fake.per_channel, grid=grid)
+        step = input_scale(frozen, name) if input_quantiser(frozen, name) is not None else None
+        hold_integers(layer, weight, fake.bits, per_channel=fake.per_channel, input_scale=step)
     return finished(frozen)
 
 

@@ -16,5 +16,5 @@ class Entry:
         if config["activations"] == "dynamic":
             return to_dynamic_int8(model, config["bits"], per_channel=config["per_channel"])
         calibration = MinMax() if config["percentile"] == 100 else Percentile(config["percentile"])
-        data = list(islice(context.data.train, config["batches"])) if config["activations"] else None
+        data = list(islice(context.data.train, config["batches"])) if config["activations"] == "static" else None
         return to_int8(model, config["bits"], per_channel=config["per_channel"], data=data, calibration=calibration)

@@ -206,3 +206,20 @@ def test_rows_that_two_layers_share_count_once():
     size = sizes(model)
     assert [(layer.weights, layer.nonzero) for layer in size.layers] == [(40, 40), (30, 24), (18, 18), (18, 18)]
     assert size.numbers.unused == 4 * 6 and size.numbers.stored == numbers_stored(model)
+
+
+def test_a_folded_batch_norm_makes_room_for_no_more_than_its_slope():
+    kernel = W.T[:, :, None]
+    own = {"g": np.full(6, 2, np.float32), "b": np.ones(6, np.float32), "m": np.ones(6, np.float32)}
+    tensors = {"kernel": kernel, **own, "v": np.full(6, 4, np.float32)}
+    nodes = [
+        node("Unsqueeze", ["x", "two"], ["x3"]),
+        node("Conv", ["x3", "kernel"], ["c"]),
+        node("BatchNormalization", ["c", "g", "b", "m", "v"], ["n"]),
+        node("Squeeze", ["n", "two"], ["h"]),
+    ]
+    dense = sizes(network(nodes, tensors))
+    folded = [nodes[0], node("Conv", ["x3", "kernel", "b"], ["c"]), node("Squeeze", ["c", "two"], ["h"])]
+    small = sizes(network(folded, tensors))
+    assert (dense.others, small.others) == ((24, 12), (6, 6))
+    assert removed_fraction(small, dense) == removed_fraction(dense, dense) == 0
