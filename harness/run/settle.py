@@ -45,6 +45,7 @@ def settle_constants(model: ir.Model) -> None:
 
     stored = {name: _bytes(value) for name, value in model.graph.initializers.items()}
     rules = rewriter.RewritePass(_rules())
+    _share_grids(model.graph)
     for _ in range(ROUNDS):
         changed = passes.CommonSubexpressionEliminationPass()(model).modified
         folded = optimizer.fold_constants_ir(
@@ -172,6 +173,21 @@ def _bytes(value: ir.Value) -> int:
     for length in value.shape.numpy():
         size *= length
     return -(-size * int(value.dtype.bitwidth) // 8)
+
+
+def _share_grids(graph: ir.Graph) -> None:
+    """Have activations that are rounded alike read one scale and one zero point, so that each is rounded once."""
+    known: dict[tuple[object, ...], ir.Value] = {}
+    for node in graph:
+        if node.op_type not in ("QuantizeLinear", "DequantizeLinear") or node.inputs[0] is None:
+            continue
+        if node.inputs[0].const_value is not None:  # a weight: its numbers are its own
+            continue
+        for place, value in enumerate(node.inputs[1:], 1):
+            if value is not None and value.const_value is not None and value.const_value.size == 1:
+                number = value.const_value.numpy()
+                same = known.setdefault((number.dtype, number.shape, number.tobytes()), value)
+                node.replace_input_with(place, same)
 
 
 def _cut_splits(graph: ir.Graph) -> bool:

@@ -20,6 +20,7 @@ from torch import nn
 from torch.nn import functional
 
 from pruning.layers import CONVOLUTIONS, LAYERS
+from pruning.quantise.attention import with_projections
 from pruning.quantise.grid import GREATEST, LEAST, affine_grid, fake_quantise
 from pruning.quantise.int8 import IntegerWeight, hold_integers
 from pruning.quantise.storage import Bits, bits_per_layer, decoder, stored_name
@@ -42,6 +43,7 @@ def to_dynamic_int8(model: nn.Module, bits: Bits = 8, *, per_channel: bool = Tru
         ValueError: there is no such linear layer, `bits` do not fit the model or name another layer,
             or a weight cannot be replaced.
     """
+    model = with_projections(model)
     widths = bits_per_layer(model, _for_linear(model, bits), least=2)
     small = copy.deepcopy(model)
     for name, width in widths.items():
@@ -55,7 +57,8 @@ def to_dynamic_int8(model: nn.Module, bits: Bits = 8, *, per_channel: bool = Tru
 
 def floats_left(model: nn.Module) -> dict[str, str]:
     """Layer → why `to_dynamic_int8` leaves it in floats, in the model's order."""
-    return {name: why for name, layer in model.named_modules() if (why := _why_float(layer)) is not None}
+    layers = with_projections(model).named_modules()
+    return {name: why for name, layer in layers if (why := _why_float(layer)) is not None}
 
 
 class DynamicLinear(nn.Linear):

@@ -20,6 +20,7 @@ from torch import fx, nn
 
 from pruning.criteria.batches import Batches, device_of
 from pruning.layers import LAYERS, Layer
+from pruning.quantise.attention import with_projections
 from pruning.quantise.grid import (
     GREATEST,
     LEAST,
@@ -74,6 +75,7 @@ def to_int8(
         ValueError: `bits` do not fit the model, a weight cannot be replaced, or the data has no batch
             or gives values that are not finite.
     """
+    model = with_projections(model)
     widths = bits_per_layer(model, bits, least=2)
     if data is None:
         small = copy.deepcopy(model)

@@ -17,6 +17,7 @@ from torch import fx, nn
 
 from pruning.criteria.batches import Batches, device_of
 from pruning.mask import Mask
+from pruning.quantise.attention import split_projections, with_projections
 from pruning.quantise.grid import (
     GREATEST,
     LEAST,
@@ -78,6 +79,7 @@ def prepare(model: nn.Module, bits: Bits = 8, *, per_channel: bool = True, data:
     Raises:
         ValueError: see `int8.to_int8`.
     """
+    model = with_projections(model)
     widths = bits_per_layer(model, bits, least=2)
     if data is None:
         prepared = copy.deepcopy(model)
@@ -100,7 +102,7 @@ def carried_over(mask: Mask, prepared: nn.Module) -> Mask:
     What a mask asks of a folded batch norm goes to its layer: a channel without factor has no weights
     left, and without factor and shift no bias. Parameters that nothing uses are no more.
     """
-    parts = dict(mask.items())
+    parts = dict(split_projections(mask, prepared).items())
     folded = folded_batch_norms(prepared)
     for norm, layer in folded.items():
         factor, shift = parts.pop(f"{norm}.weight", None), parts.pop(f"{norm}.bias", None)

@@ -7,12 +7,14 @@ from itertools import islice
 from torch import nn
 
 from harness.contract import Context
-from pruning.quantise import MinMax, Percentile, to_int8
+from pruning.quantise import MinMax, Percentile, to_dynamic_int8, to_int8
 
 
 class Entry:
     def compress(self, model: nn.Module, context: Context) -> nn.Module:
         config = context.config
+        if config["activations"] == "dynamic":
+            return to_dynamic_int8(model, config["bits"], per_channel=config["per_channel"])
         calibration = MinMax() if config["percentile"] == 100 else Percentile(config["percentile"])
-        data = list(islice(context.data.train, config["batches"])) if config["activations"] else None
+        data = list(islice(context.data.train, config["batches"])) if config["activations"] == "static" else None
         return to_int8(model, config["bits"], per_channel=config["per_channel"], data=data, calibration=calibration)
