@@ -31,6 +31,7 @@ from harness.report.latency import latency_charts
 from harness.report.layers import layer_chart, layer_table
 from harness.report.quality import accuracy_charts, tradeoff_charts
 from harness.summary import identity, summary_cells
+from hw_targets.registry import make_target
 
 LAYER_CHARTS = 6
 MANY = 3  # warnings or failures that are shown unfolded
@@ -109,16 +110,30 @@ def render(records: Sequence[Record], title: str | None = None, ids: Mapping[str
     )
 
 
-def command_line(record: Record, targets: Sequence[str] | None = None) -> str:
-    """The command that makes this record again, from the commit that its environment names."""
+def command_line(*run: Record) -> str:
+    """The command that makes the records of a run again, from the commit that their environment names."""
+    record = run[0]
     words = [
         f"task={record.task}",
         f"submission={record.submission}",
-        f"targets=[{','.join(targets or [record.target])}]",
+        f"targets=[{','.join(dict.fromkeys(each.target for each in run))}]",
     ]
     words += [f"{key}={json.dumps(value)}" for key, value in flatten(record.parameters, "params.").items()]
+    options = {name: value for each in run for name, value in _options(each).items()}
+    words += [f"{key}={json.dumps(value)}" for key, value in options.items()]
     words += [f"seed={record.seed}", f"effort={record.effort}"]
     return shlex.join(["openprune", "run", *words])
+
+
+def _options(record: Record) -> dict[str, Any]:
+    """Those of the record's target that are not what the target would choose here."""
+    try:
+        here = make_target(record.target).configuration()
+    except ValueError:  # a target of an older or newer version
+        here = {}
+    own = record.target_configuration
+    differing = {name: value for name, value in own.items() if name not in here or here[name] != value}
+    return flatten(differing, f"target.{record.target}.")
 
 
 def safe_json(text: str) -> str:
@@ -170,7 +185,7 @@ def _commands(records: Sequence[Record]) -> list[str]:
     runs: dict[tuple[str, str], list[Record]] = {}
     for record in records:
         runs.setdefault((record.run, record.effort), []).append(record)
-    return [command_line(run[0], list(dict.fromkeys(record.target for record in run))) for run in runs.values()]
+    return [command_line(*run) for run in runs.values()]
 
 
 def _environments(records: Sequence[Record]) -> list[dict[str, Any]]:

@@ -21,6 +21,7 @@ from harness.report.chart import entries_of
 from harness.report.latency import latency_charts
 from harness.report.page import command_line, render, safe_json
 from harness.report.quality import accuracy_charts, tradeoff_charts
+from hw_targets.registry import make_target
 
 ATTACK = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'{{ 7 * 7 }}<a href='javascript:alert(3)'>"
 
@@ -209,6 +210,15 @@ def test_the_command_line_is_quoted(make_record):
     assert command_line(make_record("x; rm -rf ~", parameters={"mode": "a b"})) == (
         "openprune run task=cifar10_resnet20 'submission=x; rm -rf ~' 'targets=[cpu]' "
         "'params.mode=\"a b\"' seed=0 effort=standard"
+    )
+
+
+def test_the_command_line_has_the_options_of_targets_that_were_chosen(make_record):
+    run = make_record(parameters={}, target_configuration={**make_target("cpu").configuration(), "intra_threads": 99})
+    other = make_record(target="eie", target_configuration=make_target("eie", {"pe_count": 16}).configuration())
+    assert command_line(run, other) == (
+        "openprune run task=cifar10_resnet20 submission=magnitude 'targets=[cpu,eie]' "
+        "target.cpu.intra_threads=99 target.eie.pe_count=16 seed=0 effort=standard"
     )
 
 
