@@ -9,7 +9,8 @@ All take a model and give a changed copy. They come last, after pruning and shri
 quantised has no float weight left to prune. `storage` says how a layer holds codes and which layers
 are meant, `grid` what an integer stands for, `ranges` which values activations take. For integers
 between the layers `network` has the model followed (`tracing`), its batch norms folded (`normalise`)
-and the places found (`placing`, by what `operators` says of each step).
+and the places found (`placing`, by what `operators` says of each step); `integers` is what is put there,
+and `finishing` writes it so that runtimes see it.
 """
 
 from __future__ import annotations

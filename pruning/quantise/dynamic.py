@@ -22,7 +22,8 @@ from torch.nn import functional
 from pruning.layers import CONVOLUTIONS, LAYERS
 from pruning.quantise.attention import with_projections
 from pruning.quantise.grid import GREATEST, LEAST, affine_grid, fake_quantise
-from pruning.quantise.int8 import IntegerWeight, hold_integers
+from pruning.quantise.integers import IntegerWeight, hold_integers
+from pruning.quantise.network import WITHOUT_INTEGERS
 from pruning.quantise.storage import Bits, bits_per_layer, decoder, stored_name
 
 
@@ -123,6 +124,8 @@ def _for_linear(model: nn.Module, bits: Bits) -> dict[str, int]:
 def _why_float(layer: nn.Module) -> str | None:
     if isinstance(layer, CONVOLUTIONS):
         return "a convolution runs as integers with calibrated ranges alone"
+    if isinstance(layer, WITHOUT_INTEGERS):
+        return f"no integers for {type(layer).__name__}"
     if isinstance(layer, nn.MultiheadAttention):
         return "attention computes its projections itself"
     if isinstance(layer, nn.Linear) and isinstance(layer, nn.modules.linear.NonDynamicallyQuantizableLinear):

@@ -16,31 +16,18 @@ from __future__ import annotations
 import copy
 
 import torch
-from torch import fx, nn
+from torch import nn
 
 from pruning.criteria.batches import Batches, device_of
-from pruning.layers import LAYERS, Layer
+from pruning.layers import LAYERS
 from pruning.quantise.attention import with_projections
-from pruning.quantise.grid import (
-    GREATEST,
-    LEAST,
-    LEAST_SCALE,
-    affine_grid,
-    along_outputs,
-    fake_quantise,
-    largest_code,
-    scale_for_bias,
-    symmetric_scale,
-    to_codes,
-)
+from pruning.quantise.finishing import finished
+from pruning.quantise.grid import affine_grid
+from pruning.quantise.integers import IntegerWeight, Quantiser, hold_integers, input_scale
 from pruning.quantise.network import calibrated, weights_elsewhere
-from pruning.quantise.onnx_operators import onnx_operator
-from pruning.quantise.operators import bare_name, upper_bound
-from pruning.quantise.placing import MOVED, NO_STEP, input_quantiser
+from pruning.quantise.placing import input_quantiser
 from pruning.quantise.ranges import Calibration, MinMax
-from pruning.quantise.rows import in_rows
-from pruning.quantise.storage import Bits, bits_per_layer, decoder, layer_of, store
-from pruning.quantise.tracing import shape_of
+from pruning.quantise.storage import Bits, bits_per_layer, decoder, layer_of
 
 MIN_MAX = MinMax()
 ROUNDS_INPUT = "rounds_input"  # an attribute of layers that round their inputs themselves
@@ -109,119 +96,3 @@ def layers_in_floats(model: nn.Module) -> dict[str, str]:
         elif not (isinstance(input_quantiser(model, name), Quantiser) or hasattr(layer, ROUNDS_INPUT)):
             floats[name] = "its input is not rounded"
     return floats | weights_elsewhere(model)
-
-
-class IntegerWeight(nn.Module):
-    """The way from a scale to a weight or a bias: `scale · codes`.
-
-    Args:
-        codes: int8 (a weight) or int32 (a bias), in its shape `[out, …]`; the scale is `[out]` or `[]`.
-        zero_point: zeros in the scale's shape; ONNX Runtime (1.31) does without integers for a Gemm
-            where they are not written out.
-    """
-
-    codes: torch.Tensor
-    zero_point: torch.Tensor | None
-
-    def __init__(self, codes: torch.Tensor, zero_point: torch.Tensor | None = None) -> None:
-        super().__init__()
-        self.register_buffer("codes", codes)
-        self.register_buffer("zero_point", zero_point)
-
-    def forward(self, scale: torch.Tensor) -> torch.Tensor:
-        if torch.onnx.is_in_onnx_export():
-            axis = {"axis": 0} if scale.ndim else {}
-            zero_point = () if self.zero_point is None else (self.zero_point,)
-            return onnx_operator("DequantizeLinear", (self.codes, scale, *zero_point), torch.float32, axis)
-        return self.codes.to(scale.dtype) * along_outputs(scale, self.codes.ndim)
-
-
-class Quantiser(nn.Module):
-    """Rounds activations to 8 bits.
-
-    Args:
-        scale: float32 `[]`.
-        zero_point: the code of zero, a whole number in 0…255, `[]`.
-    """
-
-    scale: torch.Tensor
-    zero_point: torch.Tensor
-
-    def __init__(self, scale: torch.Tensor, zero_point: torch.Tensor) -> None:
-        super().__init__()
-        self.register_buffer("scale", scale.detach().clone())
-        self.register_buffer("zero_point", zero_point.detach().to(torch.uint8))
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        if torch.onnx.is_in_onnx_export():
-            codes = onnx_operator("QuantizeLinear", (x, self.scale, self.zero_point), torch.uint8)
-            return onnx_operator("DequantizeLinear", (codes, self.scale, self.zero_point), torch.float32)
-        return fake_quantise(x, self.scale, self.zero_point, LEAST, GREATEST)
-
-
-def hold_integers(
-    layer: Layer, weight: torch.Tensor, bits: int, *, per_channel: bool, input_scale: torch.Tensor | None = None
-) -> None:
-    """Replace what `layer` stores by the codes and the scale of a float `weight`, in place.
-
-    Args:
-        input_scale: the step of the layer's input, which is rounded. With it the bias becomes int32,
-            and no scale is trained any more, since that of the bias is bound to the others.
-    """
-    scale = symmetric_scale(weight, bits, per_channel=per_channel)
-    bias = layer.bias.detach() if layer.bias is not None else None
-    if input_scale is not None:
-        scale = scale if bias is None else scale_for_bias(scale, weight, bias, input_scale)
-        if isinstance(layer, nn.Linear):
-            in_rows(layer)
-    limit = largest_code(bits)
-    codes = to_codes(weight.detach(), along_outputs(scale, weight.ndim), 0, -limit, limit)
-    zero_point = None if input_scale is None else torch.zeros_like(scale, dtype=torch.int8)
-    store(layer, scale, IntegerWeight(codes.to(torch.int8), zero_point))
-    if input_scale is None:
-        return
-    if bias is not None:
-        step = (scale * input_scale).clamp(min=LEAST_SCALE)
-        store(layer, step, IntegerWeight(torch.round(bias / step).to(torch.int32)), of="bias")
-    for stored in layer.parameters():
-        stored.requires_grad_(False)
-
-
-def input_scale(model: nn.Module, name: str) -> torch.Tensor:
-    """The step of a layer's input, which is rounded."""
-    quantiser = input_quantiser(model, name)
-    assert isinstance(quantiser, Quantiser)
-    return quantiser.scale
-
-
-def finished(model: nn.Module) -> nn.Module:
-    """Write a rounded network so that runtimes see integers everywhere; it computes the same.
-
-    What was only moved passes its quantiser again, and activations go where the grid behind them
-    cuts off by itself what they would: its least code is zero, and its greatest no more than their end.
-    """
-    if not isinstance(model, fx.GraphModule):
-        return model
-    graph = model.graph
-    for node in list(graph.nodes):
-        if MOVED in node.meta and shape_of(node) is not None and bare_name(model, node) not in NO_STEP:
-            with graph.inserting_after(node):
-                call = graph.call_module(node.meta[MOVED], (node,))
-            node.replace_all_uses_with(call, delete_user_cb=lambda user, own=call: user is not own)
-        quantiser = model.get_submodule(str(node.target)) if node.op == "call_module" else None
-        if isinstance(quantiser, Quantiser):
-            _drop_activation(model, node, quantiser)
-    graph.lint()
-    model.recompile()
-    return model
-
-
-def _drop_activation(model: fx.GraphModule, call: fx.Node, quantiser: Quantiser) -> None:
-    activation = call.args[0]
-    assert isinstance(activation, fx.Node)
-    end = upper_bound(model, activation)
-    if end is None or len(activation.users) > 1 or int(quantiser.zero_point) != LEAST:
-        return
-    if float(quantiser.scale) * GREATEST <= end * (1 + 1e-6):
-        call.update_arg(0, activation.args[0])
-        model.graph.erase_node(activation)

@@ -19,13 +19,18 @@ from torch.nn.modules.conv import _ConvTransposeNd
 
 from pruning.criteria.batches import Batches, device_of
 from pruning.layers import LAYERS
+from pruning.observing import inference
 from pruning.quantise.normalise import chosen_layers, normalise
 from pruning.quantise.operators import bare_name
 from pruning.quantise.placing import input_quantiser, watch_layer, watch_values
-from pruning.quantise.ranges import Calibration, Range, Watch, calibrate
+from pruning.quantise.ranges import Calibration, Range, Watch, calibrate, pairs
 from pruning.quantise.tracing import CannotFollowError, follow, is_plain, odd_layers, require_same
 
-PRODUCTS = frozenset("conv1d conv2d conv3d linear matmul mm bmm addmm baddbmm einsum bilinear".split())
+PRODUCTS = frozenset(
+    "conv1d conv2d conv3d convtranspose1d convtranspose2d convtranspose3d "
+    "linear matmul mm bmm addmm baddbmm einsum bilinear".split()
+)
+WITHOUT_INTEGERS = (nn.RNNBase, nn.RNNCellBase, nn.Bilinear, _ConvTransposeNd)  # layers with weights
 FOLDED = "folded_batch_norms"  # in the meta of a graph
 
 
@@ -58,11 +63,17 @@ def calibrated(model: nn.Module, layers: Mapping[str, int], data: Batches, calib
     Raises:
         ValueError: there is no batch in `data`, or a range is not finite.
     """
-    batches = iter(data)
+    batches = pairs(data)
     first = next(batches, None)
     if first is None:
         raise ValueError("Calibration needs at least one batch of (inputs, labels); the data has none.")
-    watched, floats = _watched(model, layers, first[0].to(device_of(model)))
+    inputs = first[0].to(device_of(model))
+    try:
+        with inference(model):
+            model(inputs)
+    except RuntimeError as error:
+        raise ValueError(f"The model does not take calibration inputs of {_kind_of(inputs)}: {error}") from error
+    watched, floats = _watched(model, layers, inputs)
     ranges = calibrate(watched, chain([first], batches), calibration)
     for name, watch in list(watched.named_modules()):
         if isinstance(watch, Watch) and name not in ranges:
@@ -86,14 +97,21 @@ def weights_elsewhere(model: nn.Module) -> dict[str, str]:
     """Weights that multiply, but are no convolution's or linear layer's: module or parameter → what they are in."""
     found = {}
     for name, module in model.named_modules():
-        if isinstance(module, nn.RNNBase | nn.RNNCellBase | nn.Bilinear | _ConvTransposeNd):
+        if isinstance(module, WITHOUT_INTEGERS):
             found[name] = f"no integers for {type(module).__name__}"
         elif isinstance(module, nn.MultiheadAttention):
             found[name] = "its input projections are inside MultiheadAttention"
     if isinstance(model, fx.GraphModule):
+        stored: dict[fx.Node, set[str]] = {}  # a value that was computed from stored ones alone → their names
         for node in model.graph.nodes:
-            if node.op == "get_attr" and any(bare_name(model, user) in PRODUCTS for user in node.users):
-                found[str(node.target)] = "a function multiplies by it, and no layer"
+            inputs = node.all_input_nodes
+            if node.op == "get_attr":
+                stored[node] = {str(node.target)}
+            elif bare_name(model, node) in PRODUCTS and node.op != "call_module":
+                names = sorted(set().union(*(stored.get(each, set()) for each in inputs)))
+                found |= dict.fromkeys(names, "a function multiplies by it, and no layer")
+            elif inputs and node.op in ("call_function", "call_method") and all(each in stored for each in inputs):
+                stored[node] = set().union(*(stored[each] for each in inputs))
     return found
 
 
@@ -107,7 +125,11 @@ def _watched(model: nn.Module, layers: Mapping[str, int], inputs: torch.Tensor) 
     try:
         watched, floats = _as_graph(model, layers, inputs)
     except CannotFollowError as error:
-        warnings.warn(f"Each layer is rounded by itself, and no batch norm is folded: {error}.", stacklevel=5)
+        warnings.warn(
+            f"Each layer is rounded by itself, and no batch norm is folded: {error}. "
+            "Products with weights of no layer stay in floats.",
+            stacklevel=5,
+        )
         watched, floats = copy.deepcopy(model), {}
     for name in _called_elsewhere(watched, layers):
         layer = watched.get_submodule(name)
@@ -129,6 +151,10 @@ def _as_graph(
     require_same(graph, model, inputs)
     graph.meta[FOLDED] = folded
     return graph, {name: "its class changes what a layer computes" for name in odd if name in layers}
+
+
+def _kind_of(inputs: torch.Tensor) -> str:
+    return f"shape {list(inputs.shape)} and type {str(inputs.dtype).removeprefix('torch.')}"
 
 
 def _called_elsewhere(model: nn.Module, layers: Mapping[str, int]) -> Iterator[str]:

@@ -9,6 +9,7 @@ convolution; a ReLU goes before a pooling that picks the greatest, where it meet
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -77,7 +78,7 @@ def chosen_layers(graph: fx.GraphModule, layers: Mapping[str, int]) -> Iterator[
 def _drop_identities(graph: fx.GraphModule) -> None:
     for node in list(graph.graph.nodes):
         if bare_name(graph, node) == "identity":
-            node.replace_all_uses_with(node.args[0])
+            node.replace_all_uses_with(argument(node, 0, "input"))
             graph.graph.erase_node(node)
 
 
@@ -103,22 +104,43 @@ def _fold_batch_norms(graph: fx.GraphModule, layers: Mapping[str, int]) -> dict[
 
 def _pad_outside(graph: fx.GraphModule, layers: Mapping[str, int]) -> None:
     """Padding by reflection and its like, or of unequal sides, before the convolution in place of inside it."""
-    padded: set[str] = set()
+    padded: dict[str, Padding] = {}
     for node, layer in chosen_layers(graph, layers):
         if not isinstance(layer, CONVOLUTIONS):
             continue
-        amounts = list(layer._reversed_padding_repeated_twice)
-        equal = amounts[::2] == amounts[1::2]
-        if str(node.target) not in padded and layer.padding_mode == "zeros" and (equal or layer.padding == "valid"):
+        name = str(node.target)
+        padding = padded.get(name) or padding_of_its_own(layer)
+        if padding is None:
             continue
-        padded.add(str(node.target))
-        mode = "constant" if layer.padding_mode == "zeros" else layer.padding_mode
+        padded[name] = padding
         with graph.graph.inserting_before(node):
-            pad = graph.graph.call_function(F.pad, (node.args[0], tuple(amounts)), {"mode": mode})
+            pad = graph.graph.call_function(F.pad, (node.args[0], padding.amounts), {"mode": padding.mode})
         node.update_arg(0, pad)
     for name in padded:
-        convolution: Any = graph.get_submodule(name)
-        convolution.padding_mode, convolution.padding = "zeros", (0,) * (convolution.weight.ndim - 2)
+        without_padding(graph.get_submodule(name))
+
+
+@dataclass(frozen=True)
+class Padding:
+    """What `torch.nn.functional.pad` is to do before a convolution."""
+
+    amounts: tuple[int, ...]
+    mode: str
+
+
+def padding_of_its_own(convolution: Layer) -> Padding | None:
+    """The padding that a runtime's convolution of integers has no word for: not of zeros, or of unequal sides."""
+    layer: Any = convolution
+    amounts = tuple(layer._reversed_padding_repeated_twice)
+    if layer.padding_mode == "zeros" and (layer.padding == "valid" or amounts[::2] == amounts[1::2]):
+        return None
+    return Padding(amounts, "constant" if layer.padding_mode == "zeros" else layer.padding_mode)
+
+
+def without_padding(convolution: nn.Module) -> None:
+    """Have a convolution pad nothing, in place."""
+    layer: Any = convolution
+    layer.padding_mode, layer.padding = "zeros", (0,) * (layer.weight.ndim - 2)
 
 
 def _global_means(graph: fx.GraphModule) -> None:
@@ -153,7 +175,9 @@ def _size(graph: fx.GraphModule, node: fx.Node) -> object:
 def _over_pixels(node: fx.Node, dimensions: int) -> bool:
     dims = argument(node, 1, "dim")
     dims = [dims] if isinstance(dims, int) else dims
-    return isinstance(dims, (list, tuple)) and sorted(int(dim) % dimensions for dim in dims) == [*range(2, dimensions)]
+    if not isinstance(dims, (list, tuple)) or not all(isinstance(dim, int) for dim in dims):
+        return False  # none, or computed in the graph
+    return sorted(dim % dimensions for dim in dims) == [*range(2, dimensions)]
 
 
 def _split_silu(graph: fx.GraphModule) -> None:

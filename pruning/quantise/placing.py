@@ -1,9 +1,10 @@
 """Where values are rounded: which tensors between the layers lie on a grid, and which share one.
 
-Rounded is what a layer reads, and what a convolution gives, since integer convolutions give
-integers; and, going back from there, all that is joined or moved on the way, so that sums, poolings
-and concatenations are of integers too. A value is rounded behind its activation. What nothing but
-float operators read stays as it is: the last layer's output, or a transformer's residual stream.
+Rounded is what a layer reads, what a convolution gives, since integer convolutions give integers,
+and what a linear layer gives behind an activation, with which ONNX Runtime joins it to one operator;
+and, going back from there, all that is joined or moved on the way, so that sums, poolings and
+concatenations are of integers too. A value is rounded behind its activation. What nothing but float
+operators read stays as it is: the last layer's output, or a transformer's residual stream.
 
 Two values share a grid where one is the other, moved; and where one layer reads both, as its bias
 is an integer on the product of its input's scale and its weight's.
@@ -12,12 +13,21 @@ is an integer on the product of its input's scale and its weight's.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
 import torch
 from torch import fx, nn
+from torch.nn import functional
 
 from pruning.layers import CONVOLUTIONS
-from pruning.quantise.normalise import calls_of, chosen_layers, only_user
+from pruning.quantise.normalise import (
+    Padding,
+    calls_of,
+    chosen_layers,
+    only_user,
+    padding_of_its_own,
+    without_padding,
+)
 from pruning.quantise.operators import role
 from pruning.quantise.ranges import Watch
 from pruning.quantise.tracing import is_several, layer_at, shape_of
@@ -53,6 +63,9 @@ def watch_values(graph: fx.GraphModule, layers: Mapping[str, int]) -> None:
 
 def watch_layer(layer: nn.Module, name: str) -> None:
     """The same for a layer inside a module that is no graph: behind its input, and behind what a convolution gives."""
+    if isinstance(layer, CONVOLUTIONS) and (padding := padding_of_its_own(layer)) is not None:
+        without_padding(layer)
+        layer.register_forward_pre_hook(partial(_pad, padding))
     put_before(layer, Watch(f"inputs of layer {name}"))
     if isinstance(layer, CONVOLUTIONS):
         layer.output_quantiser = Watch(f"outputs of layer {name}")
@@ -92,6 +105,10 @@ def _in_through(layer: nn.Module, inputs: tuple[torch.Tensor, ...]) -> tuple[tor
     return (quantiser(inputs[0]), *inputs[1:])
 
 
+def _pad(padding: Padding, _: nn.Module, inputs: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+    return (functional.pad(inputs[0], padding.amounts, padding.mode), *inputs[1:])
+
+
 def _out_through(layer: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> torch.Tensor:
     quantiser = layer.output_quantiser
     assert isinstance(quantiser, nn.Module)
@@ -105,7 +122,10 @@ def _rounded(graph: fx.GraphModule, layers: Mapping[str, int]) -> set[fx.Node]:
     for node, layer in chosen_layers(graph, layers):
         inputs = node.args[0]
         assert isinstance(inputs, fx.Node)
-        pending += [inputs, _behind_activation(graph, node)] if isinstance(layer, CONVOLUTIONS) else [inputs]
+        pending.append(inputs)
+        behind = _behind_activation(graph, node)
+        if behind is not node or isinstance(layer, CONVOLUTIONS):
+            pending.append(behind)
     rounded: set[fx.Node] = set()
     while pending:
         value = pending.pop()

@@ -18,6 +18,7 @@ from torch import fx, nn
 from pruning.criteria.batches import Batches, device_of
 from pruning.mask import Mask
 from pruning.quantise.attention import split_projections, with_projections
+from pruning.quantise.finishing import finished
 from pruning.quantise.grid import (
     GREATEST,
     LEAST,
@@ -27,7 +28,7 @@ from pruning.quantise.grid import (
     largest_code,
     symmetric_scale,
 )
-from pruning.quantise.int8 import Quantiser, finished, hold_integers, input_scale
+from pruning.quantise.integers import Quantiser, hold_integers, input_scale
 from pruning.quantise.network import calibrated, folded_batch_norms
 from pruning.quantise.normalise import calls_of
 from pruning.quantise.placing import input_quantiser
@@ -125,7 +126,7 @@ def freeze(model: nn.Module) -> nn.Module:
     Biases become integers only here; that moves them by less than a step of the sums they are added to.
 
     Raises:
-        ValueError: the model is not prepared.
+        ValueError: the model is not prepared, or a weight or bias is not finite.
     """
     frozen = copy.deepcopy(model)
     rounded = {name: fake for name, layer in frozen.named_modules() if isinstance(fake := decoder(layer), FakeWeight)}

@@ -7,7 +7,7 @@ arXiv 2106.08295, as the usual first choices).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -94,6 +94,30 @@ class Watch(nn.Module):
             self.now = []
 
 
+def pairs(data: Batches) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """The batches of `data`, each looked at as it comes.
+
+    Raises:
+        ValueError: one is no pair of inputs and labels, its inputs are no tensor, or it is empty.
+    """
+    batch: object
+    for number, batch in enumerate(data):
+        what = f"Calibration takes batches of (inputs, labels), the inputs a tensor [n, …]; batch {number} is"
+        if not isinstance(batch, Sequence) or len(batch) != 2:
+            raise ValueError(f"{what} {_described(batch)}.")
+        inputs, labels = batch
+        if not isinstance(inputs, torch.Tensor):
+            raise ValueError(f"{what} a pair whose inputs are {_described(inputs)}.")
+        if inputs.ndim == 0 or not len(inputs):
+            raise ValueError(f"{what} empty.")
+        yield inputs, labels
+
+
+def _described(value: object) -> str:
+    kind = f"of type {type(value).__name__}"
+    return f"{kind} with {len(value)} elements" if isinstance(value, (tuple, list)) else kind
+
+
 def calibrate(model: nn.Module, data: Batches, calibration: Calibration) -> dict[str, Range]:
     """Name of each `Watch` in `model` → the range of what passed it, in one pass over `data` in evaluation mode.
 
@@ -103,13 +127,13 @@ def calibrate(model: nn.Module, data: Batches, calibration: Calibration) -> dict
         data: batches of `(inputs, labels)`; the labels are not looked at.
 
     Raises:
-        ValueError: a range is not finite.
+        ValueError: a range is not finite, or see `pairs`.
     """
     watches = {name: module for name, module in model.named_modules() if isinstance(module, Watch)}
     for watch in watches.values():
         watch.calibration = calibration
     with inference(model):
-        for inputs, _ in data:
+        for inputs, _ in pairs(data):
             model(inputs.to(device_of(model)))
             for watch in watches.values():
                 watch.end_batch()

@@ -111,12 +111,18 @@ def _owners(model: nn.Module) -> dict[int, list[str]]:
 
 def _check(name: str, layer: Layer, width: int, least: int, owners: Mapping[int, list[str]]) -> None:
     weight = layer.weight
+    if isinstance(weight, nn.parameter.UninitializedParameter):
+        raise ValueError(f"{name}.weight has no shape yet: run the model on a sample first.")
     names = owners.get(id(weight), [])
     where = f"{f'{name}.weight' if name else 'weight'} of shape {list(weight.shape)}"
     if not isinstance(width, int) or isinstance(width, bool) or not least <= width <= MOST_BITS:
         raise ValueError(f"{where}: a weight takes {least} to {MOST_BITS} bits, as a whole number, not {width!r}.")
     if not names:
-        raise ValueError(f"{where} is computed from something else already. Quantise each weight once.")
+        raise ValueError(
+            f"{where} is computed from something else. A weight that is quantised already stays so; of weight norm "
+            "and torch's own pruning make a plain one first (torch.nn.utils.parametrize.remove_parametrizations, "
+            "torch.nn.utils.prune.remove)."
+        )
     if len(names) > 1:
         raise ValueError(
             f"{where} is one tensor under several names ({', '.join(names)}). "

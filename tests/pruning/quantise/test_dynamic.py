@@ -97,6 +97,12 @@ def test_what_stays_in_floats_is_named_and_computes():
     assert operators.count("MatMulInteger") == 8 and operators.count("Conv") == 1
 
 
+def test_layers_of_other_kinds_are_named():
+    model = nn.ModuleDict({"rnn": nn.GRU(4, 4), "up": nn.ConvTranspose1d(4, 4, 2), "pair": nn.Bilinear(4, 4, 2)})
+    model["fc"] = linear(4, 2)
+    assert list(floats_left(model)) == ["rnn", "up", "pair"] and "GRU" in floats_left(model)["rnn"]
+
+
 def test_zeros_stay_zero_and_the_old_model_is_untouched():
     layer = linear(6, 4)
     keep = torch.arange(24).reshape(4, 6) % 3 == 0

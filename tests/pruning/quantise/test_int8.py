@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -150,6 +151,32 @@ def test_data_that_cannot_calibrate_is_refused(data):
         to_int8(model, 1)
 
 
+@pytest.mark.parametrize(
+    ("batches", "said"),
+    [
+        (torch.zeros(4, 6, 8), "batch 0 is of type Tensor"),
+        ([(torch.zeros(2, 8),)], "of type tuple with 1 elements"),
+        ([{"x": torch.zeros(2, 8)}], "of type dict"),
+        ([(np.zeros((2, 8)), None)], "inputs are of type ndarray"),
+        ([(torch.zeros(0, 8), None)], "batch 0 is empty"),
+        ([(torch.zeros(2, 8), None), (torch.zeros(0, 8), None)], "batch 1 is empty"),
+        ([(torch.zeros(2, 7), None)], r"does not take calibration inputs of shape \[2, 7\] and type float32"),
+    ],
+)
+def test_data_of_another_kind_is_named(batches, said):
+    with pytest.raises(ValueError, match=said):
+        to_int8(nn.Sequential(nn.Linear(8, 2)), data=batches)
+
+
+def test_a_weight_that_cannot_be_replaced_is_named():
+    lazy = nn.Sequential(nn.LazyLinear(2))
+    with pytest.raises(ValueError, match="run the model on a sample first"):
+        to_int8(lazy)
+    normed = nn.Sequential(nn.utils.parametrizations.weight_norm(nn.Linear(8, 2)))
+    with pytest.raises(ValueError, match=r"0\.weight of shape .*make a plain one first"):
+        to_int8(normed)
+
+
 def test_what_was_trained_with_rounding_computes_the_same_when_frozen(data):
     prepared = train(prepare(network(), 4, data=data), epochs=3)
     frozen = freeze(prepared)
@@ -199,9 +226,17 @@ def test_pruned_weights_stay_zero_through_training_and_ranges_follow(data):
     assert float(seen.low) < float(low)
 
 
+def diverged(model):
+    for parameter in model.parameters():
+        parameter.data.fill_(torch.nan)
+    return model
+
+
 def test_bad_use_of_training_is_refused(data):
     with pytest.raises(ValueError, match="0 epochs or more"):
         quantise_aware(network(), train=train, epochs=-1)
+    with pytest.raises(ValueError, match=r"NaN or infinity.*diverged"):
+        quantise_aware(network(), train=lambda model, **_: diverged(model), epochs=1, data=data)
     with pytest.raises(ValueError, match="call prepare"):
         freeze(network())
     with pytest.raises(ValueError, match=r"no parameter '9\.weight'"):

@@ -13,7 +13,7 @@ from torch import nn
 from pruning.mask import Mask
 from pruning.quantise import carried_over, freeze, layers_in_floats, prepare, quantise_aware, to_int8
 from pruning.quantise.grid import scale_for_bias
-from pruning.quantise.int8 import Quantiser
+from pruning.quantise.integers import Quantiser
 from pruning.quantise.placing import input_quantiser
 
 
@@ -180,18 +180,37 @@ def test_what_cannot_be_in_integers_is_named(data):
             self.idle = nn.Linear(2, 2)
             self.rnn = nn.LSTM(36, 6, batch_first=True)
             self.free = nn.Parameter(torch.randn(6, 6))
+            self.turned, self.scaled = nn.Parameter(torch.randn(6, 6)), nn.Parameter(torch.randn(6, 6))
+            self.up = nn.Parameter(torch.randn(6, 6, 1))
+            self.added = nn.Parameter(torch.randn(6, 1))
             self.fc = nn.Linear(6, 5)
 
         def forward(self, x):
             x = self.rnn(self.own(x).flatten(2))[0].mean(1)
-            return self.fc(F.relu(x @ self.free))
+            x = F.linear(x @ self.free @ self.turned.T, self.scaled * 2)
+            return self.fc(F.relu(F.conv_transpose1d(x[:, :, None], self.up) + self.added).flatten(1))
 
     with pytest.warns(UserWarning, match="stay in floats") as told:
         small = to_int8(Mixed(), data=data)
     message = str(told[0].message)
-    for name in ("own", "rnn", "free"):
+    for name in ("own", "rnn", "free", "turned", "scaled", "up"):
         assert f"{name} (" in message and name in layers_in_floats(small)
-    assert "fc" not in layers_in_floats(small)
+    assert not {"fc", "added"} & set(layers_in_floats(small))
+
+
+def test_steps_in_unusual_words_are_followed(data):
+    class Wordy(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.same, self.fc = nn.Conv2d(3, 4, 3), nn.Identity(), nn.Linear(4, 5)
+
+        def forward(self, x):
+            return self.fc(self.same(input=self.conv(x)).mean((2, x.dim() - 1)))
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        small = to_int8(Wordy().eval(), data=data)
+    assert not layers_in_floats(small) and small(data[0][0]).shape == (8, 5)
 
 
 def test_a_module_that_cannot_be_followed_has_its_layers_rounded_one_by_one(data):
