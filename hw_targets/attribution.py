@@ -17,8 +17,9 @@ import onnx
 from hw_targets.carrying import weights_in_products
 from hw_targets.constants import Graph
 from hw_targets.graph import ComputeNode
-from hw_targets.movement import SELECTING, element_ids, moved_from, sources
-from hw_targets.roles import BY_WEIGHT, QUANTISING, TABLES, Role, first, is_index, is_layout
+from hw_targets.movement import SELECTING, element_ids, moved_from
+from hw_targets.outside import numbers_outside
+from hw_targets.roles import BY_WEIGHT, TABLES, Role, Uses, first, is_index, is_layout
 
 UNUSED = len(BY_WEIGHT)
 
@@ -55,15 +56,15 @@ class Attribution:
         numbers: stored, by what they are there for.
         not_layers: stored tensor → how many of its numbers are in no layer.
         unattributed: stored tensor → numbers that products of activations multiply by.
-        tables, others: numbers that are looked up, and all others that meet activations outside layers,
-            as computed: `(all, non-zero)`; a batch norm has two non-zero numbers for each channel.
+        tables, others, shapes: numbers that meet activations outside layers, see `numbers_outside`.
     """
 
     numbers: Numbers
     not_layers: Mapping[str, int]
     unattributed: Mapping[str, int]
-    tables: tuple[int, int]
-    others: tuple[int, int]
+    tables: int
+    others: int
+    shapes: int
 
 
 def attribute(graph: Graph, computes: Sequence[ComputeNode]) -> Attribution:
@@ -79,11 +80,11 @@ def attribute(graph: Graph, computes: Sequence[ComputeNode]) -> Attribution:
     for each in by_element.values():
         counts += each
     total = dict(zip((*BY_WEIGHT, "unused"), counts.tolist(), strict=True))
-    outside = _outside_layers(graph, computes, uses)
+    outside = numbers_outside(graph, computes, uses)
     return Attribution(
         Numbers(
             layers=total["layer"],
-            other=total["table"] + total["other"] + total["format"],
+            other=total["table"] + total["other"],
             shapes=total["shape"],
             unattributed=total["unattributed"],
             unused=total["unused"],
@@ -92,10 +93,8 @@ def attribute(graph: Graph, computes: Sequence[ComputeNode]) -> Attribution:
         _by_stored_tensor(graph, hidden),
         outside["table"],
         outside["other"],
+        outside["shape"],
     )
-
-
-Uses = dict[str, list[tuple[onnx.NodeProto | None, Role]]]
 
 
 def _uses(graph: Graph, computes: Sequence[ComputeNode], hidden: frozenset[str]) -> Uses:
@@ -115,68 +114,20 @@ def _uses(graph: Graph, computes: Sequence[ComputeNode], hidden: frozenset[str])
             if inherited is not None:
                 role: Role = "shape" if is_layout(node, slot) else inherited
             else:
-                role = _role(graph, node, slot, name in layers.get(id(node), ()))
-            if name in hidden and role in ("table", "other", "format"):
+                role = _role(node, slot, name in layers.get(id(node), ()))
+            if name in hidden and role in ("table", "other"):
                 role = "unattributed"
             uses[name].append((node, role))
     return uses
 
 
-def _role(graph: Graph, node: onnx.NodeProto, slot: int, of_layer: bool) -> Role:
+def _role(node: onnx.NodeProto, slot: int, of_layer: bool) -> Role:
     """What an input of a node that also reads activations is for."""
-    name = node.input[slot]
     if of_layer:
         return "layer"
-    if is_layout(node, slot):
+    if is_layout(node, slot) or is_index(node, slot):
         return "shape"
-    if is_index(node, slot):
-        return "shape" if name not in graph.constant or _picks_each_once(graph, name) else "other"
-    if node.op_type in TABLES and slot == 0:
-        return "table"
-    if node.op_type in QUANTISING and slot > 0 and name in graph.constant and _size(graph, name) == 1:
-        return "format"
-    return "other"
-
-
-def _picks_each_once(graph: Graph, name: str) -> bool:
-    """Whether indexes choose; such as repeat an activation make sums of it, and are stored for that."""
-    indexes = graph.evaluate([name])[name]
-    return bool(np.unique(indexes).size == indexes.size)
-
-
-def _outside_layers(graph: Graph, computes: Sequence[ComputeNode], uses: Uses) -> dict[Role, tuple[int, int]]:
-    """Numbers of constant tensors where they meet activations: `(all, non-zero)`, by role.
-
-    A table that a layer multiplies by as well, whole and unchanged, is counted there. Of a batch norm's
-    four numbers for each channel two count, its slope and its offset: folding it must not make room.
-    """
-    in_layers = {
-        tuple(sources(graph, name)): np.count_nonzero(each.weight.values)
-        for each in computes
-        if each.weight is not None
-        for name in each.weight.tensors[: len(each.weight.tensors) == 1]
-        if each.weight.values.size == sum(_size(graph, source) for source in sources(graph, name))
-    }
-    meeting: dict[str, Role] = {}
-    for name in graph.constant:
-        roles = {role for node, role in uses[name] if node is None or not graph.constant.issuperset(node.output)}
-        role = first(roles - {"layer"})
-        if role in ("table", "other"):
-            meeting[name] = role
-    values = graph.evaluate(sorted(meeting))
-    # Floats that are zero do nothing; codes, indexes and signs that are zero do.
-    held = {name: np.count_nonzero(each) if each.dtype.kind == "f" else each.size for name, each in values.items()}
-    found: dict[Role, tuple[int, int]] = {"table": (0, 0), "other": (0, 0)}
-    for name, own in meeting.items():
-        if in_layers.get((name,), -1) != held[name]:
-            found[own] = found[own][0] + values[name].size, found[own][1] + int(held[name])
-    spare = sum(
-        max(0, sum(int(held[name]) for name in node.input[1:5]) - 2 * values[node.input[1]].size)
-        for node in graph.live
-        if node.op_type == "BatchNormalization"
-        and all(name in meeting and len(uses[name]) == 1 for name in node.input[1:5])
-    )
-    return {**found, "other": (found["other"][0], found["other"][1] - spare)}
+    return "table" if node.op_type in TABLES and slot == 0 else "other"
 
 
 def _roles_of_numbers(graph: Graph, uses: Uses) -> dict[str, np.ndarray]:

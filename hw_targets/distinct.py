@@ -1,4 +1,4 @@
-"""Each weight once: which numbers of a layer no earlier layer multiplies by."""
+"""Each weight once: which numbers of a layer no other layer multiplies by as well."""
 
 from __future__ import annotations
 
@@ -14,10 +14,13 @@ from hw_targets.movement import element_ids, sources
 def distinct_weights(graph: Graph, computes: Sequence[ComputeNode]) -> list[tuple[ComputeNode, int, int]]:
     """The layers with weights of their own: `(layer, weights, non-zero weights)`.
 
-    Layers that read the same numbers share them, be it whole tensors or pieces that overlap; a copy
-    of a layer's weight is the same weight. A constant fill is no copy of another: any two are alike.
+    Layers that read the same numbers share them, be it whole tensors or pieces that overlap, and they
+    count where most of them are not zero. A copy of a layer's weight is the same weight. A constant fill
+    is no copy of another: any two are alike.
     """
     layers = [each for each in computes if each.weight is not None]
+    place = {id(each): number for number, each in enumerate(layers)}
+    layers.sort(key=_nonzero, reverse=True)  # a layer that scales its weight away does not speak for the others
     shared = _shared_sources(graph, layers)
     ids = _ids(graph, layers, shared)
     seen: set[str] = set()
@@ -48,7 +51,11 @@ def distinct_weights(graph: Graph, computes: Sequence[ComputeNode]) -> list[tupl
                 taken[ids[name]] = True
         if weights:
             found.append((layer, weights, nonzero))
-    return found
+    return sorted(found, key=lambda each: place[id(each[0])])
+
+
+def _nonzero(layer: ComputeNode) -> int:
+    return 0 if layer.weight is None else int(np.count_nonzero(layer.weight.values))
 
 
 def _shared_sources(graph: Graph, layers: Sequence[ComputeNode]) -> dict[str, list[str]]:

@@ -109,7 +109,8 @@ def compute_nodes(model: onnx.ModelProto, graph: Graph | None = None) -> list[Co
     for node in graph.live:
         if node.op_type in NOT_UNDERSTOOD:
             raise GraphError(f"Node {node.name!r}: operator {node.op_type} cannot be traced. Known: {MULTIPLYING}.")
-        if node.op_type not in MULTIPLYING or graph.constant.issuperset(node.output):
+        alone = node.op_type == "Einsum" and len(node.input) == 1  # moves and sums
+        if node.op_type not in MULTIPLYING or alone or graph.constant.issuperset(node.output):
             continue
         compute = _compute_node(graph, node)
         names[compute.name] = names.get(compute.name, 0) + 1

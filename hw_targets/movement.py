@@ -1,4 +1,4 @@
-"""Where stored numbers go when they are only moved: cut, joined, turned, gathered row by row.
+"""Where stored numbers go when they are only moved: cut, joined, turned.
 
 Each number of a tensor gets an id, and the same nodes are run on the ids: what comes out says which
 number went where, whatever the chain.
@@ -29,6 +29,8 @@ def moved_from(graph: Graph, node: onnx.NodeProto) -> list[str]:
     if node.op_type == "Concat":
         return list(node.input)
     if node.op_type == "Gather" and not _picks_rows(graph, node):
+        return []
+    if node.op_type in ("Cast", "CastLike") and not _keeps_values(graph, node):
         return []
     return [node.input[0]]
 
@@ -89,6 +91,13 @@ def element_ids(graph: Graph, names: Iterable[str], first_id: Mapping[str, int])
 
 
 def _picks_rows(graph: Graph, node: onnx.NodeProto) -> bool:
-    """A `Gather` picks rows, each at most once; one that repeats them looks codes up."""
+    """A `Gather` of evenly spaced rows, as a slice would pick them; any other order is stored in its indexes."""
     rows = graph.evaluate([node.input[1]])[node.input[1]]
-    return rows.ndim <= 1 and np.unique(rows).size == rows.size
+    steps = np.diff(rows.astype(np.int64)) if rows.ndim <= 1 else np.zeros(1)
+    return rows.size < 2 or (bool(steps[0]) and bool((steps == steps[0]).all()))
+
+
+def _keeps_values(graph: Graph, node: onnx.NodeProto) -> bool:
+    """To a type that holds the same numbers."""
+    before, after = graph.evaluate([node.input[0], node.output[0]]).values()
+    return np.array_equal(before, after.astype(before.dtype)) and np.array_equal(before.astype(after.dtype), after)

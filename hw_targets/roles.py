@@ -6,10 +6,12 @@ from typing import Literal
 
 import onnx
 
-Role = Literal["layer", "unattributed", "table", "other", "format", "shape"]
-BY_WEIGHT: tuple[Role, ...] = ("layer", "unattributed", "table", "other", "format", "shape")  # the first one wins
+Role = Literal["layer", "unattributed", "table", "other", "shape"]
+BY_WEIGHT: tuple[Role, ...] = ("layer", "unattributed", "table", "other", "shape")  # the first one wins
 
-# Inputs that say how values are laid out or where they go, and never become values themselves.
+Uses = dict[str, list[tuple[onnx.NodeProto | None, Role]]]  # tensor → the nodes that read it, each with what for
+
+# Inputs that say how values are laid out or where they go.
 LAYOUT: dict[str, tuple[int, ...]] = {
     **dict.fromkeys(
         (
@@ -43,7 +45,6 @@ INDEXES: dict[str, int] = {
     "OneHot": 0,
 }
 TABLES = frozenset({"Gather", "GatherElements", "GatherND"})
-QUANTISING = frozenset({"DequantizeLinear", "DynamicQuantizeLinear", "QuantizeLinear"})
 
 # Operators through which a tensor passes, scaled or shifted at most, piecewise.
 LINEAR = frozenset(

@@ -54,8 +54,8 @@ class Sizes:
         layers: those that multiply by weights of their own.
         weights, nonzero: sums over the layers.
         unattributed: stored tensor → its numbers that products of activations multiply by.
-        tables, others: numbers outside the layers that are looked up, and all others, where they meet
-            activations: `(all, non-zero)`.
+        tables, others, shapes: numbers outside the layers that are looked up, all others, and such as lay values
+            out or pick them, each time that they meet activations (see `outside.numbers_outside`).
         numbers: all that the file stores, by what it is there for.
         parameters: the layers' weights and all other floats: biases, and the four tensors of a batch
             norm; no single numbers that nothing but a graph's arithmetic needs.
@@ -68,8 +68,9 @@ class Sizes:
     weights: int
     nonzero: int
     unattributed: Mapping[str, int]
-    tables: tuple[int, int]
-    others: tuple[int, int]
+    tables: int
+    others: int
+    shapes: int
     numbers: Numbers
     parameters: int
     bytes_stored: int
@@ -104,6 +105,7 @@ def sizes(model: onnx.ModelProto) -> Sizes:
         unattributed=found.unattributed,
         tables=found.tables,
         others=found.others,
+        shapes=found.shapes,
         numbers=found.numbers,
         parameters=parameters,
         bytes_stored=sum(_bytes(tensor.data_type, _elements(tensor)) for tensor in graph.stored.values()),
@@ -116,19 +118,16 @@ def sizes(model: onnx.ModelProto) -> Sizes:
 def kept(model: Sizes, dense: Sizes) -> int:
     """The weights of `model` that count as kept.
 
-    Non-zero weights of layers, all numbers that cannot be attributed, and non-zero numbers outside
-    the layers beyond those that `dense` has there, tables and others apart.
+    Non-zero weights of layers, all numbers that cannot be attributed, and numbers outside the
+    layers beyond those that `dense` has there: tables, shapes and others, each apart.
     """
     return model.nonzero + sum(model.unattributed.values()) + beyond(model, dense)
 
 
 def beyond(model: Sizes, dense: Sizes) -> int:
-    """Non-zero numbers outside the layers, above those of `dense`: a weight in another place is a weight.
-
-    One scale and zero point for a quantised activation are no such numbers.
-    """
-    tables = max(0, model.tables[1] - dense.tables[1])
-    return tables + max(0, model.others[1] - dense.others[1])
+    """Numbers outside the layers, above those of `dense`: a weight in another place is a weight."""
+    places = ((model.tables, dense.tables), (model.others, dense.others), (model.shapes, dense.shapes))
+    return sum(max(0, own - given) for own, given in places)
 
 
 def removed_fraction(model: Sizes, dense: Sizes) -> float:

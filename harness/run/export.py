@@ -13,6 +13,8 @@ import logging
 import warnings
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from harness.run.refused import instead_of_exporting
 from harness.run.rules import RuleBroken
 from harness.run.settle import settle_constants
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from torch import nn
 
 OPSET = 18
+TOLERANCE = 0.1  # of the greatest answer: what is rounded may go the other way; a wrong operator is off by more
+LEAST_ANSWER = 1e-3
 
 
 def export_onnx(model: nn.Module, sample: torch.Tensor) -> onnx.ModelProto:
@@ -59,7 +63,7 @@ def export_onnx(model: nn.Module, sample: torch.Tensor) -> onnx.ModelProto:
             assert program is not None
             settle_constants(program.model)
             exported = strip_metadata(program.model_proto)
-            run_unoptimised(exported, ["output"], {"input": sample[:2].contiguous().numpy()})
+            _require_same(exported, model, sample[:2].contiguous())
     except Exception as error:
         reason = _reason(error)
         raise RuleBroken(
@@ -68,6 +72,21 @@ def export_onnx(model: nn.Module, sample: torch.Tensor) -> onnx.ModelProto:
             _chain(error),
         ) from error
     return exported
+
+
+def _require_same(exported: onnx.ModelProto, model: nn.Module, sample: torch.Tensor) -> None:
+    """Raises ValueError: the graph's answers are others than the module's. Such as differ from run to run may."""
+    import torch
+
+    found = run_unoptimised(exported, ["output"], {"input": sample.numpy()})[0]
+    with torch.no_grad():
+        runs = [model(sample) for _ in range(2)]
+    expected = runs[0].detach().numpy() if isinstance(runs[0], torch.Tensor) and torch.equal(*runs) else None
+    if expected is None or not np.isfinite(expected).all() or not expected.size:
+        return
+    most = TOLERANCE * max(float(abs(expected).max()), LEAST_ANSWER)
+    if found.shape != expected.shape or not float(abs(found - expected).max()) <= most:
+        raise ValueError("what torch writes computes something else than the module")
 
 
 def strip_metadata(model: onnx.ModelProto) -> onnx.ModelProto:

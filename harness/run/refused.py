@@ -94,6 +94,29 @@ NOT_EXPORTED: Mapping[str, Refused] = {
     "aten.fractional_max_pool": Refused("`nn.FractionalMaxPool2d`", "torch does not export it", "`nn.MaxPool2d`"),
     "aten._cdist": Refused("`torch.cdist`", "torch does not export it", "norms and a product: |a|² − 2ab + |b|²"),
     "aten.median": Refused("`torch.median`", "torch does not export it", "`sort` and an index"),
+    "aten.kthvalue": Refused("`torch.kthvalue`", "torch does not export it", "`topk` and an index"),
+    "aten.mode": Refused("`torch.mode`", "torch does not export it", "counts by `one_hot`, and their `argmax`"),
+    "overload='stable'": Refused("`torch.sort(stable=True)`", "torch does not export it", "`sort` without `stable`"),
+    "aten.searchsorted": Refused(
+        "`torch.searchsorted`, `bucketize`",
+        "torch does not export them",
+        "how many borders are less: `(x[..., None] > borders).sum(-1)`",
+    ),
+    "prims.hypot": Refused("`torch.hypot`", "torch does not export it", "`(a * a + b * b).sqrt()`"),
+    "prims.lgamma": Refused("`torch.lgamma`", "torch does not export it", "a polynomial"),
+    "only 4D query": Refused(
+        "`F.scaled_dot_product_attention` of three dimensions",
+        "torch exports that of four alone",
+        "a head of its own, `q[:, None]`, and the result's `[:, 0]`",
+    ),
+    "zeros(): argument 'size' failed to unpack": Refused(
+        "`pack_padded_sequence`", "torch does not export it", "the padded sequence, and a mask on what comes out"
+    ),
+    "computes something else": Refused(
+        "`nn.AvgPool2d(divisor_override=…)`, and whatever else torch writes otherwise than it computes it",
+        "the graph's answers are not the module's",
+        "the same in plain steps, such as a pooling times a constant",
+    ),
     "aten.cummax": Refused("`torch.cummax`, `cummin`", "torch does not export them", "pooling, or `cumsum`"),
     "prims.prod": Refused("`torch.cumprod`", "torch does not export it", "`exp` of the `cumsum` of logarithms"),
     "aten.linalg": Refused("`torch.linalg.inv` and its like", "torch does not export them", "nothing: leave them out"),

@@ -20,7 +20,7 @@ __all__ = ["FORMATS", "Encoded", "as_matrix", "smallest_encoding"]
 
 def as_matrix(weight: np.ndarray) -> np.ndarray:
     """A weight `[out, …]` as the matrix `[out, rest]`."""
-    return weight.reshape(weight.shape[0], -1)
+    return weight.reshape(weight.shape[0], int(np.prod(weight.shape[1:])))
 
 
 def smallest_encoding(weight: np.ndarray, value_bits: int | None = None) -> tuple[str, int]:

@@ -67,3 +67,21 @@ def test_resnet20_parameters(resnet20):
     learned = sum(parameter.numel() for parameter in network.parameters())
     running = sum(b.numel() for name, b in network.named_buffers() if "running" in name)
     assert sizes(model).parameters == learned + running
+
+
+def test_a_layer_that_has_lost_all_its_outputs_counts_as_nothing():
+    nodes = [
+        helper.make_node("MatMul", ["x", "none"], ["a"]),
+        helper.make_node("MatMul", ["x", "w"], ["b"]),
+        helper.make_node("Concat", ["a", "b"], ["y"], axis=1),
+    ]
+    tensors = {"none": np.zeros((8, 0), np.float32), "w": np.ones((8, 3), np.float32)}
+    graph = helper.make_graph(
+        nodes,
+        "net",
+        [helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, ["n", 8])],
+        [helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, ["n", 3])],
+        [onnx.numpy_helper.from_array(value, name) for name, value in tensors.items()],
+    )
+    size = sizes(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10))
+    assert (size.weights, size.numbers.stored) == (24, 24)

@@ -198,6 +198,9 @@ LAYERS: dict[str, Group] = {
             "einsum_heads": lambda: Written(lambda x, w: torch.einsum("bsi,ihd->bhsd", x, w), w=matrix(8, 2, 4)),
             "einsum_stack": lambda: Written(lambda x, w: torch.einsum("bsi,sio->bso", x, w), w=matrix(5, 8, 3)),
             "einsum_dots": lambda: Written(lambda x, w: torch.einsum("...i,oi->...o", x, w), w=matrix(3, 8)),
+            "einsum_of_one": lambda: Written(
+                lambda x, c: torch.einsum("bsi->bis", c(x)) + torch.einsum("bsi->bi", x)[:, :3, None], c=nn.Linear(8, 3)
+            ),
             "einsum_of_activations": lambda: Written(
                 lambda x, c: torch.einsum("bqk,bkd->bqd", torch.einsum("bqd,bkd->bqk", x, x).softmax(-1), c(x)),
                 c=nn.Linear(8, 8),

@@ -200,4 +200,18 @@ REFUSED: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...], str, str]] = 
     "adaptive_max": (lambda: nn.AdaptiveMaxPool2d(3), IMAGE, "not_exportable", "nn.MaxPool2d"),
     "projected_lstm": (recurrent(nn.LSTM, proj_size=3), SEQUENCE, "not_exportable", "an `nn.Linear`"),
     "cdist": (lambda: Written(lambda x: torch.cdist(x, x)), SEQUENCE, "not_exportable", "a product"),
+    "kthvalue": (lambda: Written(lambda x: torch.kthvalue(x, 2, -1)[0]), SEQUENCE, "not_exportable", "`topk`"),
+    "stable_sort": (
+        lambda: Written(lambda x: torch.sort(x, stable=True)[0]),
+        VECTOR,
+        "not_exportable",
+        "without `stable`",
+    ),
+    "attention_without_heads": (
+        lambda: Written(lambda x: F.scaled_dot_product_attention(x, x, x)),
+        SEQUENCE,
+        "not_exportable",
+        "a head of its own",
+    ),
+    "divisor": (lambda: nn.AvgPool2d(2, divisor_override=3), IMAGE, "not_exportable", "in plain steps"),
 }
