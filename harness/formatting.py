@@ -41,7 +41,7 @@ TITLES = {
     "throughput_speedup_vs_dense": "Throughput against dense",
     "energy_per_inference_pj": "Energy per inference",
     "parameters": "Parameters",
-    "parameters_beyond_dense": "Other parameters beyond dense",
+    "parameters_beyond_dense": "Other numbers beyond dense",
     "weights_kept": "Weights kept",
     "numbers_in_layers": "Stored numbers, layers",
     "numbers_in_other_parameters": "Stored numbers, other parameters",

@@ -6,8 +6,8 @@ the same weights need when each layer is stored without loss in its smallest for
 
 What was removed is counted in non-zero weights of the layers that multiply, against all weights of
 the dense model's layers: a mask and a channel that is gone count alike. No stored number escapes:
-what cannot be attributed was kept, and so was what other parameters hold beyond the dense model's
-own, or a weight could be removed by giving it another name (decision 012).
+what cannot be attributed was kept, and so was all outside the layers beyond what the dense model has
+there, or a weight could be removed by giving it another name (decision 012).
 """
 
 from __future__ import annotations
