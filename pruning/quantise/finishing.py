@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import fx, nn
 
 from pruning.quantise.grid import GREATEST, LEAST
-from pruning.quantise.integers import Quantiser
+from pruning.quantise.integers import PaddedCodes, Quantiser
 from pruning.quantise.operators import argument, bare_name, upper_bound
 from pruning.quantise.placing import MOVED, NO_STEP
 from pruning.quantise.tracing import shape_of
@@ -15,8 +17,8 @@ from pruning.quantise.tracing import shape_of
 def finished(model: nn.Module) -> nn.Module:
     """Write a rounded network so that runtimes see integers everywhere; it computes the same.
 
-    What was only moved passes its quantiser again, and activations go where the grid behind them
-    cuts off by itself what they would: its least code is zero, and its greatest no more than their end.
+    What was only moved passes its quantiser again, zeros are padded as codes, and activations go where the grid
+    behind them cuts off by itself what they would: its least code is zero, and its greatest no more than their end.
     """
     _split_softmax(model)
     if not isinstance(model, fx.GraphModule):
@@ -24,15 +26,48 @@ def finished(model: nn.Module) -> nn.Module:
     graph = model.graph
     for node in list(graph.nodes):
         if MOVED in node.meta and shape_of(node) is not None and bare_name(model, node) not in NO_STEP:
+            amounts = _padded(model, node)
             with graph.inserting_after(node):
-                call = graph.call_module(node.meta[MOVED], (node,))
+                if amounts is None:
+                    call = graph.call_module(node.meta[MOVED], (node,))
+                else:
+                    call = _pad_codes(model, node, amounts)
             node.replace_all_uses_with(call, delete_user_cb=lambda user, own=call: user is not own)
+            if amounts is not None:
+                graph.erase_node(node)
+                continue
         quantiser = model.get_submodule(str(node.target)) if node.op == "call_module" else None
         if isinstance(quantiser, Quantiser):
             _drop_activation(model, node, quantiser)
     graph.lint()
     model.recompile()
     return model
+
+
+def _padded(model: fx.GraphModule, node: fx.Node) -> tuple[int, ...] | None:
+    """By how much a node pads with zeros, as `torch.nn.functional.pad` takes it; None where it does something else."""
+    module: Any = model.get_submodule(str(node.target)) if node.op == "call_module" else None
+    name = bare_name(model, node)
+    if name.startswith(("zeropad", "constantpad")):
+        amounts = module.padding
+    elif name == "pad" and (argument(node, 2, "mode") or "constant") == "constant":
+        amounts = argument(node, 1, "pad")
+    else:
+        return None
+    return tuple(amounts) if all(isinstance(each, int) for each in amounts) else None
+
+
+def _pad_codes(model: fx.GraphModule, node: fx.Node, amounts: tuple[int, ...]) -> fx.Node:
+    """In place of `node` and its quantiser: ONNX Runtime pads floats, though what is around is of integers."""
+    quantiser, shape, values = model.get_submodule(node.meta[MOVED]), shape_of(node), node.args[0]
+    assert isinstance(quantiser, Quantiser) and shape is not None and isinstance(values, fx.Node)
+    if values.op == "call_module" and values.target == node.meta[MOVED]:  # rounds what is rounded
+        values = values.args[0]
+    name = f"{node.name}_of_codes"
+    model.add_submodule(name, PaddedCodes(quantiser, amounts, len(shape)))
+    call = model.graph.call_module(name, (values,))
+    call.meta["shape"] = shape
+    return call
 
 
 def _split_softmax(model: nn.Module) -> None:

@@ -5,8 +5,11 @@ In ONNX both are pairs of `QuantizeLinear` and `DequantizeLinear`, by which runt
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import nn
+from torch.nn import functional
 
 from pruning.layers import Layer
 from pruning.quantise.grid import (
@@ -72,6 +75,34 @@ class Quantiser(nn.Module):
             codes = onnx_operator("QuantizeLinear", (x, self.scale, self.zero_point), torch.uint8)
             return onnx_operator("DequantizeLinear", (codes, self.scale, self.zero_point), torch.float32)
         return fake_quantise(x, self.scale, self.zero_point, LEAST, GREATEST)
+
+
+class PaddedCodes(nn.Module):
+    """Rounds a value, and pads it with zeros, as codes.
+
+    Args:
+        amounts: as `torch.nn.functional.pad` takes them, the last dimension first.
+        rank: dimensions of the value.
+    """
+
+    pads: torch.Tensor
+
+    def __init__(self, quantiser: Quantiser, amounts: Sequence[int], rank: int) -> None:
+        super().__init__()
+        self.quantiser, self.amounts = quantiser, tuple(amounts)
+        before, after = [0] * rank, [0] * rank
+        before[rank - len(amounts) // 2 :] = reversed(amounts[::2])
+        after[rank - len(amounts) // 2 :] = reversed(amounts[1::2])
+        self.register_buffer("pads", torch.tensor([*before, *after]))  # as ONNX takes them
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if not torch.onnx.is_in_onnx_export():
+            return functional.pad(self.quantiser(x), self.amounts)
+        scale, zero_point = self.quantiser.scale, self.quantiser.zero_point
+        codes = onnx_operator("QuantizeLinear", (x, scale, zero_point), torch.uint8)
+        shape = functional.pad(x, self.amounts).shape
+        padded = onnx_operator("Pad", (codes, self.pads, zero_point), torch.uint8, shape=shape)
+        return onnx_operator("DequantizeLinear", (padded, scale, zero_point), torch.float32)
 
 
 def hold_integers(

@@ -96,7 +96,9 @@ def _input_of(model: nn.Module, name: str) -> fx.Node | None:
 def _quantiser_of(graph: nn.Module, value: fx.Node) -> nn.Module | None:
     if MOVED in value.meta:
         return graph.get_submodule(value.meta[MOVED])
-    return graph.get_submodule(str(value.target)) if value.op == "call_module" else None
+    module = graph.get_submodule(str(value.target)) if value.op == "call_module" else None
+    inside = getattr(module, "quantiser", None)  # of what rounds and pads at once
+    return inside if isinstance(inside, nn.Module) else module
 
 
 def _in_through(layer: nn.Module, inputs: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:

@@ -112,3 +112,34 @@ def test_the_optimised_graph_computes_the_same_in_integers(name, trained):
         assert abs(answers(exported, x, level) - expected).max() < 0.02 * largest, level
     assert not layers_in_floats(small)
     assert set(arithmetic(exported, CpuOptions()).values()) == {"int8"}
+
+
+class Shortcut(nn.Module):
+    """One of ResNet's, without weights: every other pixel, and channels of zeros."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Conv2d(3, 4, 3, padding=1), nn.Conv2d(4, 8, 3, 2, padding=1)
+        self.last = nn.Conv2d(8, 2, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = torch.relu(self.first(x))
+        padded = nn.functional.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, 2, 2))
+        return self.last(torch.relu(self.second(x) + padded))
+
+
+def test_zeros_are_padded_as_codes(tmp_path):
+    torch.manual_seed(0)
+    model, x = Shortcut().eval(), torch.randn(16, *PIXELS)
+    small = to_int8(model, data=[(x, None)])
+    exported = export_onnx(copy.deepcopy(small), x)
+    expected = small(x).detach().numpy()
+    found = answers(exported, x, onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL)
+    assert abs(found - expected).max() < 0.02 * abs(expected).max()
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath = str(tmp_path / "optimised.onnx")
+    onnxruntime.InferenceSession(exported.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    kinds = [node.op_type for node in onnx.load(tmp_path / "optimised.onnx").graph.node]
+    assert kinds.count("Pad") == 1 and kinds.count("QLinearAdd") == 1
+    assert kinds.count("QuantizeLinear") == 1 and kinds.count("DequantizeLinear") == 1  # the input, the output
+    assert not layers_in_floats(small)
