@@ -13,7 +13,8 @@ README = Path(__file__).resolve().parent.parent / "README.md"
 
 
 def test_the_task_tables_are_true():
-    rows = re.findall(r"^\| `(\w+)` \|(.+)\|$", README.read_text(), re.MULTILINE)
+    section = README.read_text().split("\n## Tasks\n")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| `(\w+)` \|(.+)\|$", section, re.MULTILINE)
     told = {name: [cell.strip() for cell in cells.split("|")] for name, cells in rows if name in task_names()}
     assert sorted(told) == task_names()
     for name, (_, reference, target, parameters, macs, *_) in told.items():
@@ -31,7 +32,10 @@ SUPPORT = {
     "ratios": {"allocations", "cost", "counting", "per_layer", "problem"},
     "shrink": {"compare", "follow", "operators", "scores", "stream", "surgery", "trace"},
     "quantise": {
+        "attention",
+        "finishing",
         "grid",
+        "integers",
         "network",
         "normalise",
         "onnx_operators",
