@@ -131,9 +131,7 @@ def _load(graph: Graph, node: onnx.NodeProto, slots: Sequence[int], loads: Mappi
                 load[name] = True
         else:
             for each, plain in loads.get(name, {}).items():
-                load[each] = load.get(each, False) or (
-                    plain and not mixing and (node.op_type in LINEAR or node.op_type == "Einsum")
-                )
+                load[each] = load.get(each, False) or (plain and not mixing and node.op_type in LINEAR)
     return load
 
 

@@ -49,7 +49,7 @@ TABLES = frozenset({"Gather", "GatherElements", "GatherND"})
 # Operators through which a tensor passes, scaled or shifted at most, piecewise.
 LINEAR = frozenset(
     {"Abs", "Add", "And", "Cast", "CastLike", "Ceil", "Clip", "Concat", "DepthToSpace", "DequantizeLinear", "Div"}
-    | {"DynamicQuantizeLinear"}
+    | {"DynamicQuantizeLinear", "Einsum"}
     | {"Dropout", "Expand", "Flatten", "Floor", "Gather", "GatherElements", "GatherND", "Identity", "LeakyRelu"}
     | {"Max", "Mean", "Min", "Mod", "Mul", "Neg", "Not", "OneHot", "Or", "PRelu", "Pad", "QuantizeLinear", "Relu"}
     | {"Reshape", "Round", "ScatterElements", "ScatterND", "Sign", "Slice", "SpaceToDepth", "Split", "Squeeze"}

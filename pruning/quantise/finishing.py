@@ -80,7 +80,7 @@ def _split_softmax(model: nn.Module) -> None:
     for node in list(model.graph.nodes) if isinstance(model, fx.GraphModule) else ():
         assert isinstance(model, fx.GraphModule)
         called.add(node.target)
-        values, module = argument(node, 0, "input"), None
+        values = argument(node, 0, "input")
         if bare_name(model, node) not in ("softmax", "softmax2d") or not isinstance(values, fx.Node):
             continue
         if not isinstance(model.get_submodule(str(values.target)) if values.op == "call_module" else None, Quantiser):
