@@ -55,7 +55,7 @@ def settle_constants(model: ir.Model) -> None:
             output_size_limit=1 << 40,
             should_fold=_may_fold,
         )
-        changed |= folded.modified | _cut_splits(model.graph) | rules(model).modified
+        changed |= folded.modified | _cut_splits(model.graph) | _join_slices(model.graph) | rules(model).modified
         passes.RemoveUnusedNodesPass()(model)
         if not changed:
             break
@@ -208,6 +208,40 @@ def _cut_splits(graph: ir.Graph) -> bool:
         outputs = [piece.outputs[0] for piece in pieces]
         ir.convenience.replace_nodes_and_values(graph, node, [node], pieces, node.outputs, outputs)
     return bool(splits)
+
+
+def _join_slices(graph: ir.Graph) -> bool:
+    """Write `Slice`s of different axes that follow each other as one: torch writes one for each axis.
+
+    The first of two copies what the second throws away: half of a map, where a shortcut takes every other pixel.
+    """
+    import numpy as np
+    import onnx_ir as ir
+
+    joined = False
+    for node in list(graph):
+        before = node.inputs[0].producer() if node.op_type == "Slice" and node.inputs[0] is not None else None
+        if before is None or before.op_type != "Slice" or len(before.outputs[0].uses()) > 1:
+            continue
+        first, second = _bounds(before), _bounds(node)
+        if before.outputs[0].is_graph_output() or not first or not second or set(first[2]) & set(second[2]):
+            continue
+        indices = [_stored(graph, np.array(one + other, np.int64)) for one, other in zip(first, second, strict=True)]
+        whole = ir.Node("", "Slice", [before.inputs[0], *indices])
+        ir.convenience.replace_nodes_and_values(graph, node, [node], [whole], node.outputs, whole.outputs)
+        joined = True
+    return joined
+
+
+def _bounds(node: ir.Node) -> list[list[int]]:
+    """Starts, ends, axes counted from the front, and steps of a `Slice`; nothing where one of them is not known."""
+    whole, *given = node.inputs
+    if whole is None or whole.shape is None or any(value and value.const_value is None for value in given):
+        return []
+    numbers = [value.const_value.numpy().tolist() if value and value.const_value else [] for value in given]
+    starts, ends, axes, steps = [*numbers, [], []][:4]
+    rank = len(whole.shape)
+    return [starts, ends, [axis % rank for axis in axes or range(len(starts))], steps or [1] * len(starts)]
 
 
 def _lengths(node: ir.Node, whole: int) -> list[int]:

@@ -199,3 +199,34 @@ def test_integers_are_not_widened_whoever_decodes_them():
     exported = export(OwnIntegers().eval(), torch.randn(3, 12))
     assert computed_from_constants(exported) == ["Cast", "Mul"]
     assert onnx.TensorProto.INT8 in {tensor.data_type for tensor in exported.graph.initializer}
+
+
+class Sliced(nn.Module):
+    def __init__(self, *slices: tuple[slice, ...], read_between: bool = False) -> None:
+        super().__init__()
+        self.slices, self.read_between = slices, read_between
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        pieces = [x]
+        for each in self.slices:
+            pieces.append(pieces[-1][each])
+        return pieces[-1] + (pieces[1].mean() if self.read_between else 1)
+
+
+EVERY, ODD, TAIL = slice(None), slice(1, None, 2), slice(-4, None)
+
+
+@pytest.mark.parametrize(
+    ("model", "count"),
+    [
+        (Sliced((EVERY, EVERY, slice(None, None, 2), ODD)), 1),  # a shortcut of ResNet, written as in the paper
+        (Sliced((EVERY, slice(1, 3), ODD, TAIL)), 1),
+        (Sliced((..., ODD, EVERY), (..., slice(0, -1))), 1),
+        (Sliced((..., ODD), (..., slice(1, None))), 2),  # of one axis: the second counts what the first left
+        (Sliced((..., ODD, TAIL), (..., slice(1, None))), 2),
+        (Sliced((..., ODD), (..., TAIL, EVERY), read_between=True), 2),
+    ],
+)
+def test_slices_of_different_axes_are_one(model, count):
+    exported = export(model.eval(), torch.randn(2, 4, 9, 10))
+    assert [node.op_type for node in exported.graph.node].count("Slice") == count
