@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-    from harness.training.recipe import Recipe
+    from harness.tasks.recipe import Recipe
 
 
 class ParameterError(ValueError):
@@ -143,7 +143,7 @@ class Context(Protocol):
 class Submission(Protocol):
     """The open division: the entry owns the pipeline.
 
-    What its parameters may be stands in `limits.yaml` beside `config.yaml` (see `harness.limits`), and is
+    What its parameters may be stands in `limits.yaml` beside `config.yaml` (see `harness.entries.limits`), and is
     checked before anything else. What takes code to check may be done by a method `check(self, config)`,
     which raises `ParameterError`; it is called in a process of its own before a reference is trained, data are
     fetched or anything is compressed.

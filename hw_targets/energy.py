@@ -11,9 +11,9 @@ import importlib.util
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from hw_targets.graph.trace import LayerTrace
 from hw_targets.target import Quantity
 from hw_targets.technology import Technology
-from hw_targets.trace import LayerTrace
 
 
 def modelled_energy(layers: Sequence[LayerTrace], weights_bytes: int, technology: Technology, reason: str) -> Quantity:

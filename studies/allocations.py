@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from harness.run.context import WorkerContext
+from harness.entries.context import WorkerContext
 from pruning.criteria import Magnitude
 from pruning.granularity import Filter
 from pruning.layers import weight_layers, weight_names

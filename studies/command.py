@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.cli.complete import completes_with, task_names
-from harness.names import UnknownNameError, UsageError
+from harness.util.names import UnknownNameError, UsageError
 from studies import MACHINES, STUDIES
 
 if TYPE_CHECKING:

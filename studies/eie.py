@@ -97,8 +97,8 @@ def _balanced(rng: np.random.Generator, elements: int) -> tuple[np.ndarray, np.n
 
 def _trained_size() -> np.ndarray:
     """Absolute weights of LeNet-300-100's first layer, `[300, 784]`."""
-    from harness.references import reference_file
-    from harness.run.reference import reference_module
+    from harness.references.load import reference_module
+    from harness.run.reference import reference_file
     from harness.tasks import load_task
 
     task = load_task("mnist_lenet300")

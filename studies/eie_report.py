@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from harness.environment import describe_environment
-from harness.progress import progress_bar
-from harness.store import write_atomically
+from harness.util.environment import describe_environment
+from harness.util.files import write_atomically
+from harness.util.progress import progress_bar
 from hw_targets.eie.paper import LAYERS
 from studies import eie
 from studies.plots import LOOK, MARKERS, to_svg

@@ -10,9 +10,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from harness.comparable import EARLIER, UNKNOWN
-from harness.methodology import METHODOLOGY
-from harness.store import write_atomically
+from harness.store.methodology import METHODOLOGY
+from harness.util.files import write_atomically
+from harness.views.comparable import EARLIER, UNKNOWN
 from studies import MACHINES, STUDIES
 
 PAGE = "README.md"

@@ -20,9 +20,9 @@ from torch import nn
 
 from harness.data import load_dataset
 from harness.data.dataset import Dataset
-from harness.references import reference_file
-from harness.run.context import WorkerContext
-from harness.run.reference import reference_module
+from harness.entries.context import WorkerContext
+from harness.references.load import reference_module
+from harness.run.reference import reference_file
 from harness.tasks import load_task
 from harness.tasks.task import Task
 from harness.training.accuracy import EVALUATION_BATCH, top1_accuracy

@@ -1,7 +1,7 @@
 """A study's cells on disk, each under a key made of all that its numbers depend on.
 
 That is its parameters, the task with its reference, what the study's module can import and read, the
-libraries, and the machine where cells time something (`harness.keys`). Not plots and wording, which
+libraries, and the machine where cells time something (`harness.store.keys`). Not plots and wording, which
 `record.redraw` makes anew from the numbers.
 """
 
@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.keys import study_parts
-from harness.store import stage_key, write_atomically
+from harness.store.keys import study_parts
+from harness.store.store import stage_key
+from harness.util.files import write_atomically
 from studies.lab import Lab
 from studies.study import Cell, Row, Study
 

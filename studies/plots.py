@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from io import StringIO
 from typing import TYPE_CHECKING, Any
 
-from harness.report.chart import GREY, PALETTE
+from harness.util.figures import GREY, PALETTE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.environment import describe_environment
-from harness.methodology import METHODOLOGY
-from harness.store import write_atomically
+from harness.store.methodology import METHODOLOGY
+from harness.util.environment import describe_environment
+from harness.util.files import write_atomically
 from studies.lab import Lab
 from studies.plots import to_svg
 from studies.study import Numbers, Plan, Result, Row, Settings, Study

@@ -16,8 +16,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from harness.progress import progress_bar
 from harness.training.loop import DivergedError
+from harness.util.progress import progress_bar
 from hw_targets.target import TargetError
 from studies.lab import Lab
 from studies.notebook import DamagedCellError, Notebook

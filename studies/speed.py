@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
-from harness.run.export import export_onnx
+from harness.entries.export import export_onnx
 from hw_targets.cpu.target import CpuTarget
 from hw_targets.target import Effort, Measurement, TargetError
 from pruning.granularity import NM

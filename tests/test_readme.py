@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from harness.entries import submission_names
-from harness.formatting import value_of
+from harness.entries.loading import submission_names
 from harness.tasks import load_task, task_names
+from harness.views.formatting import value_of
 
 README = Path(__file__).resolve().parent.parent / "README.md"
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from harness.names import UnknownNameError, UsageError
+from harness.util.names import UnknownNameError, UsageError
 
 
 @dataclass(frozen=True)

@@ -17,10 +17,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(args: argparse.Namespace) -> int:
     from harness.cli.output import show_table
-    from harness.compare import compare
-    from harness.comparison_table import comparison_notes, comparison_table
-    from harness.labels import short_ids
-    from harness.selection import select
+    from harness.views.compare import compare
+    from harness.views.comparison_table import comparison_notes, comparison_table
+    from harness.views.labels import short_ids
+    from harness.views.selection import select
 
     everything = records_of_store(args)
     records = filtered(everything, args)

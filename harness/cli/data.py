@@ -12,7 +12,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(args: argparse.Namespace) -> int:
     from harness.data import dataset_names, load_dataset, where
-    from harness.names import UsageError
+    from harness.util.names import UsageError
 
     if args.action == "list":
         if args.name is not None:

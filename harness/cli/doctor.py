@@ -31,7 +31,7 @@ def examine() -> list[Fact]:
     from harness.cli.machine import Fact, folder_fact, hardware_facts, program_facts, python_facts
     from harness.cli.targets import describe_targets
     from harness.data import data_root, dataset_names, is_present
-    from harness.store import default_store_root
+    from harness.store.store import default_store_root
 
     targets = [Fact("targets", row["name"], row["available"], row["detail"]) for row in describe_targets()]
     data = [

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from harness.cli.overrides import CONF
-from harness.names import UsageError
+from harness.util.names import UsageError
 
 T = TypeVar("T")
 OUTCOMES = "OPENPRUNE_OUTCOMES"

@@ -14,10 +14,10 @@ def layer_rows(task: Task) -> list[dict[str, Any]]:
     The network is built anew and exported: shapes and counts need neither data nor trained weights.
     Output shapes are of one sample.
     """
+    from harness.entries.export import export_onnx
     from harness.models import build_model
-    from harness.run.export import export_onnx
-    from harness.run.reference import example_inputs
-    from hw_targets.trace import trace
+    from harness.references.load import example_inputs
+    from hw_targets.graph.trace import trace
 
     model = export_onnx(build_model(task.model, seed=0), example_inputs(task.input))
     layers = trace(model, example_inputs(task.input, 1).numpy())

@@ -61,7 +61,7 @@ def hardware_facts(load: Callable[[], tuple[float, float, float]] = os.getloadav
     """Processor, cores, memory and load; a busy machine gives noisy latencies."""
     import psutil
 
-    from harness.environment import machine_fingerprint, processor_name
+    from harness.util.environment import machine_fingerprint, processor_name
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     memory = psutil.virtual_memory()

@@ -8,7 +8,7 @@ import os
 import shutil
 from pathlib import Path
 
-from harness.names import UsageError
+from harness.util.names import UsageError
 
 TEMPLATE = "template"
 
@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(args: argparse.Namespace) -> int:
     from harness.cli.complete import task_names
-    from harness.entries import find_submission, submission_names
+    from harness.entries.loading import find_submission, submission_names
 
     template = find_submission(TEMPLATE)
     beside = template.parent

@@ -9,7 +9,7 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from harness.names import UnknownNameError, UsageError
+from harness.util.names import UnknownNameError, UsageError
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
 KEY = re.compile(r"[+~]*[\w./@:-]+=")

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from harness.cli.complete import completes_with, submission_names, target_names, task_names
 from harness.cli.output import note
-from harness.names import UnknownNameError
+from harness.util.names import UnknownNameError
 
 if TYPE_CHECKING:
-    from harness.records import Record
+    from harness.store.records import Record
 
 FILTERS = {"task": task_names, "submission": submission_names, "target": target_names}
 
@@ -24,7 +24,7 @@ def add_store_argument(parser: argparse.ArgumentParser) -> None:
 
 def store_root(args: argparse.Namespace) -> Path:
     """`--store`, or what the environment says."""
-    from harness.store import default_store_root
+    from harness.store.store import default_store_root
 
     chosen: Path | None = args.store
     return default_store_root() if chosen is None else chosen.expanduser().resolve()
@@ -45,7 +45,7 @@ def add_names(parser: argparse.ArgumentParser) -> None:
 
 def records_of_store(args: argparse.Namespace) -> list[Record]:
     """All records, oldest first; files that are none are named on standard error."""
-    from harness.results import read_records
+    from harness.views.results import read_records
 
     records, problems = read_records(store_root(args))
     for problem in problems:
@@ -83,7 +83,7 @@ def named(records: list[Record], args: argparse.Namespace) -> list[Record]:
         UnknownNameError: no record is called so.
         UsageError: a short id is not unique.
     """
-    from harness.selection import select
+    from harness.views.selection import select
 
     if not args.names:
         return records

@@ -26,9 +26,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(args: argparse.Namespace) -> int:
-    from harness.labels import short_ids
-    from harness.names import UsageError
-    from harness.report import write_report
+    from harness.util.names import UsageError
+    from harness.views.labels import short_ids
+    from harness.views.report import write_report
 
     everything = records_of_store(args)
     records = named(filtered(everything, args), args)

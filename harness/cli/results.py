@@ -20,11 +20,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(args: argparse.Namespace) -> int:
     from harness.cli.output import is_terminal, show_table
-    from harness.labels import short_ids
-    from harness.names import UsageError
-    from harness.remarks import standing_remarks
-    from harness.results import as_csv, as_json
-    from harness.summary import summary_table
+    from harness.util.names import UsageError
+    from harness.views.labels import short_ids
+    from harness.views.remarks import standing_remarks
+    from harness.views.results import as_csv, as_json
+    from harness.views.summary import summary_table
 
     if args.samples and not args.json:
         raise UsageError("--samples goes with --json alone: a table or a CSV line has no room for them.")

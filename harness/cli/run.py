@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from harness.cli.complete import completes_with, override_completer
-from harness.names import UsageError
+from harness.util.names import UsageError
 from hw_targets.target import Effort
 
 if TYPE_CHECKING:
-    from harness.records import Record
     from harness.run.pipeline import Request
-    from harness.store import Store
+    from harness.store.records import Record
+    from harness.store.store import Store
 
 HELP = "prune, judge and measure an entry"
 NAMELESS = (
@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def execute(args: argparse.Namespace) -> int:
     from harness.cli.hydra_app import compose_and_call
     from harness.cli.overrides import check_overrides, given_values, parse_overrides
-    from harness.store import Store, default_store_root
+    from harness.store.store import Store, default_store_root
 
     overrides = list(args.overrides)
     if args.repeat is not None:
@@ -68,7 +68,7 @@ def execute(args: argparse.Namespace) -> int:
 
 def _choices(outside: bool) -> dict[str, Any]:
     """Keys whose values are names; those of submissions that lie outside are looked up there."""
-    from harness.entries import submission_names
+    from harness.entries.loading import submission_names
     from harness.tasks import task_names
     from hw_targets.registry import target_names
 
@@ -80,7 +80,7 @@ def _choices(outside: bool) -> dict[str, Any]:
 
 def _parameters(names: list[str], folders: list[str]) -> set[str]:
     """The parameters that all entries named have, so that they may stand without `params.`."""
-    from harness.entries import parameter_names
+    from harness.entries.loading import parameter_names
 
     places: list[str | None] = [*folders] or [None]
     entries = [(name, folder) for folder in places for name in names or [_own_name(folder)]]
@@ -116,7 +116,7 @@ class RunConfig:
 def run_job(fields: dict[str, Any]) -> dict[str, Any]:
     """Do one composed configuration; returns the records' ids and how many of them are new."""
     from harness.run.pipeline import run
-    from harness.store import Store, default_store_root
+    from harness.store.store import Store, default_store_root
 
     store = Store(default_store_root())
     records: list[Record] = []
@@ -142,7 +142,7 @@ def requests(fields: dict[str, Any]) -> list[Request]:
         UsageError: a value is of the wrong type, or names something that does not exist.
     """
     from harness.cli.hydra_app import check_seed, typed
-    from harness.entries import load_entry, submission_names
+    from harness.entries.loading import load_entry, submission_names
     from harness.run.pipeline import Request
     from harness.tasks import load_task, task_from_mapping, task_names
 
@@ -178,7 +178,7 @@ def _targets(config: RunConfig) -> Any:
 
 def _mirror_note(record: Record, store: Store) -> Path:
     """A small file that says that MLflow has the record, so that a second call need not ask it."""
-    from harness.mirror import address
+    from harness.views.mirror import address
 
     where = hashlib.sha256(address(store.root).encode()).hexdigest()[:12]
     return store.root / "mirrored" / where / record.id
@@ -191,8 +191,8 @@ def _is_mirrored(record: Record, store: Store) -> bool:
 
 def _mirror(records: list[Record], store: Store) -> None:
     """MLflow is a mirror: what goes wrong there loses nothing, and is said."""
-    from harness.mirror import MirrorError, mirror
-    from harness.store import write_atomically
+    from harness.util.files import write_atomically
+    from harness.views.mirror import MirrorError, mirror
 
     if not records:
         return
@@ -206,9 +206,9 @@ def _mirror(records: list[Record], store: Store) -> None:
 
 def _show(records: list[Record], fresh: int) -> None:
     from harness.cli.output import is_terminal, show_table
-    from harness.labels import name_of
-    from harness.remarks import standing_remarks
-    from harness.summary import summary_table
+    from harness.views.labels import name_of
+    from harness.views.remarks import standing_remarks
+    from harness.views.summary import summary_table
 
     if not fresh and records:
         print("Nothing was left to do: every stage was finished before.", file=sys.stderr)

@@ -19,8 +19,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(args: argparse.Namespace) -> int:
-    from harness.names import UsageError
-    from harness.store import Store
+    from harness.store.store import Store
+    from harness.util.names import UsageError
 
     root = store_root(args)
     if args.action == "gc":

@@ -13,7 +13,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(args: argparse.Namespace) -> int:
     from harness.cli.output import make_table, show_json, show_table
-    from harness.entries import find_submission, submission_names
+    from harness.entries.loading import find_submission, submission_names
 
     rows = []
     for name in submission_names():

@@ -26,8 +26,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(args: argparse.Namespace) -> int:
-    from harness.names import UsageError
     from harness.tasks import load_task, task_names
+    from harness.util.names import UsageError
 
     if args.action == "show":
         if args.name is None:
@@ -40,7 +40,7 @@ def execute(args: argparse.Namespace) -> int:
 
 def _list(tasks: list[Task], as_json: bool) -> int:
     from harness.cli.output import make_table, show_json, show_table
-    from harness.formatting import value_of
+    from harness.views.formatting import value_of
 
     rows = [summary(task) for task in tasks]
     if as_json:
@@ -68,7 +68,7 @@ def _list(tasks: list[Task], as_json: bool) -> int:
 
 def summary(task: Task) -> dict[str, Any]:
     """`task` in a line of plain values; `ready` is True where nothing is missing on this machine."""
-    from harness.references import missing_for
+    from harness.references.find import missing_for
 
     missing = missing_for(task)
     return {
@@ -91,7 +91,7 @@ def summary(task: Task) -> dict[str, Any]:
 def _show(task: Task, as_json: bool) -> int:
     from harness.cli.layers import HEADINGS, layer_cells, layer_rows
     from harness.cli.output import make_table, show_json, show_table
-    from harness.progress import progress_bar
+    from harness.util.progress import progress_bar
 
     with progress_bar(f"Tracing {task.model}", None):
         rows = layer_rows(task)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from harness.cli.complete import completes_with, override_completer
-from harness.names import UsageError
+from harness.util.names import UsageError
 
 HELP = "train a task's reference network"
 
@@ -58,11 +58,11 @@ def train_job(fields: dict[str, Any]) -> dict[str, Any]:
     """
     from harness.cli.hydra_app import check_seed, typed
     from harness.data import data_root
-    from harness.run.judging import judge_reference
+    from harness.references.train import train_reference
+    from harness.run.reference import judge_reference
     from harness.tasks import task_from_mapping
     from harness.training.loop import DivergedError
     from harness.training.processes import is_main_process, leave
-    from harness.training.reference import train_reference
 
     config = typed(TrainConfig, fields)
     task = task_from_mapping(config.task, "the task as overridden")

@@ -25,9 +25,9 @@ def execute(args: argparse.Namespace) -> int:
     import subprocess
 
     from harness.cli.output import note
-    from harness.mirror import mirror, ui_command
-    from harness.names import UsageError
-    from harness.results import read_records
+    from harness.util.names import UsageError
+    from harness.views.mirror import mirror, ui_command
+    from harness.views.results import read_records
 
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

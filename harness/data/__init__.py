@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
 
-from harness.names import pick
+from harness.util.names import pick
 
 if TYPE_CHECKING:
     from harness.data.dataset import Dataset

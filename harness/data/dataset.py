@@ -12,7 +12,7 @@ import numpy as np
 if TYPE_CHECKING:
     import torch
 
-    from harness.training.recipe import Recipe
+    from harness.tasks.recipe import Recipe
 
 
 Part = Literal["train", "validation", "test"]

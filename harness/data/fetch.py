@@ -22,8 +22,8 @@ from pathlib import Path
 from filelock import FileLock
 
 from harness.data.pypi import PypiSource
-from harness.names import UsageError
-from harness.progress import progress_bar
+from harness.util.names import UsageError
+from harness.util.progress import progress_bar
 
 CHUNK_BYTES = 1 << 20
 CONNECT_TIMEOUT_S = 15

@@ -26,12 +26,12 @@ from torch.utils.data import DataLoader
 from harness.data.dataset import Part, stratified_split
 from harness.data.fetch import CorruptDataError
 from harness.data.images import to_input
-from harness.vision import import_torchvision
+from harness.util.vision import import_torchvision
 
 if TYPE_CHECKING:
     from PIL import Image
 
-    from harness.training.recipe import Recipe
+    from harness.tasks.recipe import Recipe
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # with which torchvision's weights were trained
 MOST_WORKERS = 8

@@ -109,7 +109,7 @@ def _advice(where: Path) -> str:
         f"  {where / 'val' / 'n01440764' / 'ILSVRC2012_val_00000293.JPEG'} …\n"
         "The archive of validation images is not sorted by class. torchvision sorts both: put the three archives into\n"
         f"{where} and run\n"
-        f'  python -c "from harness.vision import import_torchvision as t; '
+        f'  python -c "from harness.util.vision import import_torchvision as t; '
         f"[t().datasets.ImageNet('{where}', part) for part in ('train', 'val')]\"\n"
         "If it lies elsewhere already, set OPENPRUNE_IMAGENET to that folder."
     )

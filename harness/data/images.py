@@ -16,7 +16,7 @@ import torch
 from harness.data.dataset import Part, Samples
 
 if TYPE_CHECKING:
-    from harness.training.recipe import Recipe
+    from harness.tasks.recipe import Recipe
 
 
 GROUP = 256  # images that are augmented together: their borders stay in the processor's cache

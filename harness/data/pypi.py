@@ -10,7 +10,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.progress import progress_bar
+from harness.util.progress import progress_bar
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from harness.names import UsageError
+from harness.util.names import UsageError
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from harness.names import pick
+from harness.util.names import pick
 
 if TYPE_CHECKING:
     from torch import nn

@@ -13,7 +13,7 @@ from torch import nn
 
 from harness.data.fetch import require_host
 from harness.data.text import PADDING
-from harness.names import UsageError
+from harness.util.names import UsageError
 
 if TYPE_CHECKING:
     from transformers import BertConfig
@@ -121,7 +121,7 @@ def _prepare() -> None:
     """transformers imports torchvision where there is one, and fails where that fails."""
     from importlib.util import find_spec
 
-    from harness.vision import import_torchvision
+    from harness.util.vision import import_torchvision
 
     if find_spec("transformers") is None:
         raise UsageError("BERT needs the transformers library: pip install 'openprune[bert]'")

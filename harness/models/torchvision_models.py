@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from harness.names import pick
-from harness.vision import import_torchvision
+from harness.util.names import pick
+from harness.util.vision import import_torchvision
 
 if TYPE_CHECKING:
     import torch

@@ -7,11 +7,11 @@ import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
-from harness.entries import ENTRY_FILE, Entry
-from harness.names import UsageError
+from harness.entries.loading import ENTRY_FILE, Entry
+from harness.entries.worker import Job
 from harness.run.compress import run_worker
-from harness.run.worker import Job
 from harness.tasks.task import Task
+from harness.util.names import UsageError
 
 
 def check_stage(task: Task, entry: Entry, seed: int) -> None:

@@ -14,18 +14,18 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from harness.environment import sha256_of_file
-from harness.keys import compress_key
-from harness.names import UsageError
-from harness.run.rules import HarnessError
-from harness.run.worker import Job, WorkerResult
-from harness.sources import REPOSITORY
-from harness.store import Store
+from harness.entries.rules import HarnessError
+from harness.entries.worker import Job, WorkerResult
+from harness.store.keys import compress_key
+from harness.store.sources import REPOSITORY
+from harness.store.store import Store
 from harness.tasks.task import Task
+from harness.util.files import sha256_of_file
+from harness.util.names import UsageError
 
 if TYPE_CHECKING:
-    from harness.entries import Entry
-    from harness.references import ReferenceFile
+    from harness.entries.loading import Entry
+    from harness.references.find import ReferenceFile
 
 START_ALLOWANCE_S = 120.0  # to start Python, load the data and export: not the entry's time
 LOG_TAIL_BYTES = 4000
@@ -75,7 +75,7 @@ def run_worker(job: Job, scratch: Path) -> dict[str, Any]:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(REPOSITORY), *inherited])}
     with log.open("wb") as out:
         process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "harness.run.worker", str(job_file)],
+            [sys.executable, "-P", "-m", "harness.entries.worker", str(job_file)],
             stdin=subprocess.PIPE,
             stdout=out,
             stderr=None if sys.stderr.isatty() else out,

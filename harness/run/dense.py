@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.environment import sha256_of_file
-from harness.keys import reference_key
-from harness.run.reference import example_inputs, reference_module
-from harness.store import Store
+from harness.references.load import example_inputs, reference_module
+from harness.store.keys import reference_key
+from harness.store.store import Store
 from harness.tasks.task import Task
+from harness.util.files import sha256_of_file
 
 if TYPE_CHECKING:
-    from harness.references import ReferenceFile
+    from harness.references.find import ReferenceFile
 
 
 def dense_stage(task: Task, weights: ReferenceFile, store: Store) -> str:
@@ -20,7 +20,7 @@ def dense_stage(task: Task, weights: ReferenceFile, store: Store) -> str:
     key = reference_key(task, weights.sha256)
 
     def work(scratch: Path) -> dict:
-        from harness.run.export import export_onnx
+        from harness.entries.export import export_onnx
 
         model = reference_module(task, weights.path)
         (scratch / "model.onnx").write_bytes(export_onnx(model, example_inputs(task.input)).SerializeToString())

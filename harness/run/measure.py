@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from harness.keys import dense_answers_key, measure_key
-from harness.methodology import METHODOLOGY
-from harness.names import UsageError
-from harness.quality import Quality, judge
-from harness.run.rules import HarnessError, RuleBroken
-from harness.store import Store
+from harness.entries.rules import HarnessError, RuleBroken
+from harness.store.keys import dense_answers_key, measure_key
+from harness.store.methodology import METHODOLOGY
+from harness.store.quality import Quality, judge
+from harness.store.store import Store
 from harness.tasks.task import Task
+from harness.util.names import UsageError
 from hw_targets.target import Effort, Measurement, ModelRefused, Session, Target, TargetError, Unavailable
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def measure_stage(
     key = subject.key(task, target, effort, repeat)
 
     def work(scratch: Path) -> Mapping[str, Any]:
-        from harness.environment import describe_environment
+        from harness.util.environment import describe_environment
 
         available = target.availability()
         if isinstance(available, Unavailable):
@@ -99,7 +99,8 @@ def _judge_and_measure(
     import onnx
 
     from harness.data import load_dataset
-    from harness.evaluate import (
+    from harness.entries.admit import admit
+    from harness.run.evaluate import (
         BATCH_SIZE,
         as_session,
         check_batch_effect,
@@ -107,8 +108,7 @@ def _judge_and_measure(
         correct_answers,
         worst_answers,
     )
-    from harness.run.admit import admit
-    from hw_targets.integers import has_ranges_at_run_time
+    from hw_targets.graph.integers import has_ranges_at_run_time
 
     model = admit(subject.model, task.input, limit_bytes=task.budget.onnx_bytes)
     dense = onnx.load_model_from_string(subject.dense.read_bytes())
@@ -172,7 +172,7 @@ def _once_per_store(
 
 def _check_layers(model: onnx.ModelProto, sample: np.ndarray) -> None:
     """Every layer can be traced, or no operation could be counted: found out before hours of measuring."""
-    from hw_targets.trace import trace
+    from hw_targets.graph.trace import trace
 
     try:
         trace(model, sample)

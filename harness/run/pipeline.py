@@ -13,19 +13,20 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from harness.entries import Entry
-from harness.environment import describe_environment
-from harness.keys import compress_key
-from harness.quality import Quality
-from harness.records import Compression, Failure, Record
-from harness.references import Missing, ReferenceFile, find_reference, reference_file
+from harness.entries.loading import Entry
+from harness.entries.rules import HarnessError
+from harness.references.find import Missing, ReferenceFile, find_reference
 from harness.run.checking import check_stage
 from harness.run.compress import compress_stage
 from harness.run.dense import dense_stage
 from harness.run.measure import Subject, measure_stage, read_measurement
-from harness.run.rules import HarnessError
-from harness.store import Store, stage_key
+from harness.run.reference import reference_file
+from harness.store.keys import compress_key
+from harness.store.quality import Quality
+from harness.store.records import Compression, Failure, Record
+from harness.store.store import Store, stage_key
 from harness.tasks.task import Task
+from harness.util.environment import describe_environment
 from hw_targets.target import Effort, Target
 
 

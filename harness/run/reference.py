@@ -1,54 +1,42 @@
-"""The dense reference in use: as a module."""
+"""The dense reference of a task: obtained where it is missing, and then judged on the full test set."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING
+import json
+from typing import TYPE_CHECKING, Any
 
-from harness.names import UsageError
-from harness.tasks.task import InputContract, Task
+from harness.references.find import ReferenceFile
+from harness.references.load import example_inputs, reference_module
+from harness.references.obtain import obtain_reference
+from harness.tasks.task import Task
+from harness.util.files import write_atomically
 
 if TYPE_CHECKING:
-    import torch
-    from torch import nn
+    from harness.references.train import ReferenceFiles
+
+SUBSET = 1000  # first samples of the test set, for a quick check of a reference
 
 
-def reference_module(task: Task, weights: Path) -> nn.Module:
-    """The dense reference in float32, in evaluation mode.
+def reference_file(task: Task) -> ReferenceFile:
+    """`task`'s reference, trained or fetched first where that is how it comes about.
 
     Raises:
-        UsageError: the weights do not fit the task's model, or cannot be read.
+        UsageError: it is not there and cannot be had here, or is not the file that the task names.
     """
-    from harness.models import build_model
-
-    model = build_model(task.model, seed=0)
-    state = {
-        name: value.float() if value.is_floating_point() else value for name, value in _read(task, weights).items()
-    }
-    try:
-        model.load_state_dict(state)
-    except RuntimeError as error:
-        raise UsageError(f"{weights} does not fit {task.model}: {error}") from error
-    return model.eval()
+    return obtain_reference(task, judge_reference)
 
 
-def _read(task: Task, weights: Path) -> dict[str, torch.Tensor]:
-    """Tensors by parameter name; only torchvision's published files are not safetensors."""
-    if weights.suffix == ".safetensors":
-        from safetensors.torch import load_file
+def judge_reference(task: Task, files: ReferenceFiles) -> dict[str, Any]:
+    """Run the full test set through the exported reference, and add the result to its record."""
+    from harness.data import load_dataset
+    from harness.entries.export import export_onnx
+    from harness.run.evaluate import BATCH_SIZE, OrtSession, correct_answers
 
-        return load_file(weights)
-    import torch
-
-    from harness.models.torchvision_models import fitting_state
-
-    return fitting_state(task.model, torch.load(weights, weights_only=True, map_location="cpu"))
-
-
-def example_inputs(contract: InputContract, n: int = 2) -> torch.Tensor:
-    """`[n, …]` of the task's type and shape, to trace a model with; token 1 is no padding."""
-    import torch
-
-    if contract.dtype == "int64":
-        return torch.ones(n, *contract.shape, dtype=torch.int64)
-    return torch.zeros(n, *contract.shape)
+    test = load_dataset(task.dataset).loader("test", batch_size=BATCH_SIZE)
+    model = export_onnx(reference_module(task, files.weights), example_inputs(task.input))
+    right = correct_answers(OrtSession(model), test, classes=task.input.classes, label="Judging the reference")
+    record = json.loads(files.record.read_text())
+    record["test_accuracy"] = float(right.mean())
+    record["test_accuracy_of_first_1000"] = float(right[:SUBSET].mean())
+    write_atomically(files.record, json.dumps(record, indent=1) + "\n")
+    return record

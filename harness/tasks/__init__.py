@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from harness.names import UnknownNameError, UsageError
 from harness.tasks.task import Task
+from harness.util.names import UnknownNameError, UsageError
 
 TASK_FOLDER = Path(__file__).resolve().parent.parent / "conf" / "task"
 

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-from harness.training.recipe import Recipe
+from harness.tasks.recipe import Recipe
 
 Scenario = Literal["single_stream", "offline"]
 
@@ -21,7 +21,7 @@ class Reference:
     Attributes:
         origin: `shipped` with the repository; `trained` on first use, by the recipe, from the
             model's pretrained weights where it has some; or `torchvision`'s published weights.
-        weights: file name: under `harness/tasks/references/`, or in the user's cache.
+        weights: file name: under `harness/references/shipped/`, or in the user's cache.
         sha256: of the file; of torchvision's, the digits in its name; None where it is `trained`
             anew on each machine.
         value: the metric on the full test set. Measured by the harness in float32 on ONNX Runtime,
@@ -91,7 +91,7 @@ class Task:
         dataset_sha256: of the decoded content (`harness.data.dataset.content_hash`); None where the
             data are too large to hash at each start, and their layout is checked instead.
         parameters: trainable ones of the dense model.
-        macs: multiply–accumulates of one sample, counted in its ONNX graph (`hw_targets.trace`).
+        macs: multiply–accumulates of one sample, counted in its ONNX graph (`hw_targets.graph.trace`).
         quality_ratio: an entry must keep this share of the reference's value; MLPerf's is 0.99.
         superseded_by: the task that replaces this one, for results that were made before.
     """

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from harness.names import UsageError
-from harness.training.recipe import Recipe
+from harness.tasks.recipe import Recipe
+from harness.util.names import UsageError
 
 if TYPE_CHECKING:
     from harness.training.loop import Trainer

@@ -21,9 +21,9 @@ from torch import nn
 
 from harness.contract import MovingMask
 from harness.data.dataset import Loader
+from harness.tasks.recipe import Recipe
 from harness.training.optimizer import learning_rates, make_optimizer
 from harness.training.processes import make_accelerator, part_of_batch
-from harness.training.recipe import Recipe
 
 Loss = Callable[[nn.Module, torch.Tensor, torch.Tensor], torch.Tensor]
 

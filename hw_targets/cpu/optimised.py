@@ -17,9 +17,9 @@ import onnxruntime
 
 from hw_targets.cpu.runner import session_options
 from hw_targets.cpu.settings import CpuOptions
-from hw_targets.graph import Graph, compute_nodes
+from hw_targets.graph.onnx_graph import Graph, compute_nodes
+from hw_targets.graph.trace import LayerTrace
 from hw_targets.target import Quantity
-from hw_targets.trace import LayerTrace
 
 Arithmetic = Literal["int8", "float32"]
 

@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 import onnx
 
-from hw_targets.counts import Counts, count, layer_rows
 from hw_targets.cpu.child import Outcome, run_job
 from hw_targets.cpu.findings import timed
 from hw_targets.cpu.optimised import arithmetic, integer_share, with_arithmetic
 from hw_targets.cpu.processor import processor_name
 from hw_targets.cpu.settings import SETTINGS, CpuOptions
 from hw_targets.energy import modelled_energy
-from hw_targets.graph import GraphError
+from hw_targets.graph.counts import Counts, count, layer_rows
+from hw_targets.graph.onnx_graph import GraphError
 from hw_targets.target import Available, Effort, Measurement, Quantity, TargetError, Unavailable
 from hw_targets.technology import technology
 

@@ -20,8 +20,8 @@ from hw_targets.eie.fitting import fit_weight
 from hw_targets.eie.fixed_point import EXACT_TERMS, FixedPoint, format_for
 from hw_targets.eie.lowering import sample_windows
 from hw_targets.eie.multiplying import Found, Numbers, convolve, convolve_groups, multiply_vectors
-from hw_targets.graph import ComputeNode, GraphError
-from hw_targets.trace import convolution_geometry
+from hw_targets.graph.onnx_graph import ComputeNode, GraphError
+from hw_targets.graph.trace import convolution_geometry
 
 Watch = Callable[[np.ndarray], None]
 FITTED_VECTORS = 8192  # that a layer's codes are fitted to, at most

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numba
 import numpy as np
 
-from hw_targets.trace import LayerTrace
+from hw_targets.graph.trace import LayerTrace
 
 
 @dataclass(frozen=True)

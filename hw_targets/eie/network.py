@@ -15,7 +15,7 @@ from hw_targets.eie.layout import Layout
 from hw_targets.eie.lowering import products
 from hw_targets.eie.session import EieSession
 from hw_targets.eie.timing import Activity, run
-from hw_targets.trace import LayerTrace, trace
+from hw_targets.graph.trace import LayerTrace, trace
 
 AT_ONCE = 16  # samples whose activations are held at the same time
 

@@ -6,21 +6,33 @@ Sigmoid, tanh and the products of gates are the host's, in float32. ONNX's order
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 
-from hw_targets.graph import GraphError
-
-if TYPE_CHECKING:
-    from hw_targets.eie.executing import ExecutedLayer
+from hw_targets.eie.codebook import CodedWeight
+from hw_targets.graph.onnx_graph import ComputeNode, GraphError
 
 LENGTHS, PEEPHOLES = 4, 7  # places among the operator's inputs
 USUAL = [b"Sigmoid", b"Tanh", b"Tanh"]
 
 
+class Layer(Protocol):
+    """What is asked of the layer here: its node, its weight in codes, and products with that."""
+
+    @property
+    def node(self) -> ComputeNode: ...
+
+    @property
+    def coded(self) -> CodedWeight: ...
+
+    def constant_or_activation(self, name: str, values: Mapping[str, np.ndarray], /) -> np.ndarray: ...
+
+    def product(self, canonical: np.ndarray, watch: Callable[[np.ndarray], None] | None = None, /) -> np.ndarray: ...
+
+
 def run(
-    layer: ExecutedLayer, values: Mapping[str, np.ndarray], watch: Callable[[np.ndarray], None] | None = None
+    layer: Layer, values: Mapping[str, np.ndarray], watch: Callable[[np.ndarray], None] | None = None
 ) -> list[np.ndarray]:
     """ONNX's three outputs, all states, the last one, and the last cell, of inputs `[steps, n, in]`.
 
@@ -34,7 +46,7 @@ def run(
     return outputs
 
 
-def greatest(layer: ExecutedLayer, values: Mapping[str, np.ndarray]) -> tuple[float, float]:
+def greatest(layer: Layer, values: Mapping[str, np.ndarray]) -> tuple[float, float]:
     """The greatest absolute values that the matrix reads and gives over all steps, in real numbers."""
     weight = layer.coded.values()
     read, given = [0.0], [0.0]
@@ -50,7 +62,7 @@ def greatest(layer: ExecutedLayer, values: Mapping[str, np.ndarray]) -> tuple[fl
 
 
 def _steps(
-    layer: ExecutedLayer, values: Mapping[str, np.ndarray], product: Callable[[np.ndarray], np.ndarray]
+    layer: Layer, values: Mapping[str, np.ndarray], product: Callable[[np.ndarray], np.ndarray]
 ) -> list[np.ndarray]:
     names = [*layer.node.node.input, *[""] * (8 - len(layer.node.node.input))]
     attributes = layer.node.attributes

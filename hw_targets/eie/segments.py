@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import onnx
 
-from hw_targets.graph import Graph, GraphError
+from hw_targets.graph.onnx_graph import Graph, GraphError
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from hw_targets.eie.layout import lay_out, reload_bits
 from hw_targets.eie.lowering import as_matrix
 from hw_targets.eie.segments import HostStep, cut, first_output
 from hw_targets.eie.supported import check_supported
-from hw_targets.graph import ComputeNode, Graph, compute_nodes
-from hw_targets.integers import with_real_products
+from hw_targets.graph.integers import with_real_products
+from hw_targets.graph.onnx_graph import ComputeNode, Graph, compute_nodes
 
 CALIBRATION_SAMPLES = 64
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hw_targets.graph import ComputeNode, GraphError
+from hw_targets.graph.onnx_graph import ComputeNode, GraphError
 
 FORWARD = b"forward"
 

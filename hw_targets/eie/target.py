@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import onnx
 
-from hw_targets.counts import count, layer_rows
 from hw_targets.eie.config import EieConfig
 from hw_targets.eie.energy import COMPONENTS, area_mm2, prices
 from hw_targets.eie.network import LayerActivity, NetworkActivity, simulate_network
 from hw_targets.eie.session import EieSession
+from hw_targets.graph.counts import count, layer_rows
 from hw_targets.statistics import quantile
 from hw_targets.target import Available, Effort, Measurement, ModelRefused, Quantity, TargetError, Unavailable
 

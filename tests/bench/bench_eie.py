@@ -83,7 +83,7 @@ def layers(rounds: int) -> dict[str, Any]:
 
 
 def convolution(rounds: int) -> dict[str, Any]:
-    from hw_targets.trace import trace
+    from hw_targets.graph.trace import trace
 
     model, images = _pruned("resnet20", 4)
     codes = {layer.name: layer.inputs for layer in trace(model, images)}
@@ -121,9 +121,9 @@ def judging(name: str, images: int) -> dict[str, Any]:
     from safetensors.torch import load_file
 
     from harness.data import load_dataset
-    from harness.evaluate import BATCH_SIZE, OrtSession
+    from harness.entries.export import export_onnx
     from harness.models import build_model
-    from harness.run.export import export_onnx
+    from harness.run.evaluate import BATCH_SIZE, OrtSession
     from harness.tasks import load_task
     from hw_targets.eie.session import CALIBRATION_SAMPLES, EieSession
 
@@ -195,8 +195,8 @@ def _pruned(name: str, images: int) -> tuple[onnx.ModelProto, np.ndarray]:
     """A network for CIFAR-10 with 70 % of each convolution's random weights removed, and random images."""
     import torch
 
+    from harness.entries.export import export_onnx
     from harness.models import build_model
-    from harness.run.export import export_onnx
 
     model = build_model(name, seed=0).eval()
     generator = torch.Generator().manual_seed(0)

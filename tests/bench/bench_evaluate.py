@@ -26,9 +26,9 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from harness.data import load_dataset
-from harness.evaluate import BATCH_SIZE, OrtSession, correct_answers
+from harness.entries.export import export_onnx
 from harness.models import build_model
-from harness.run.export import export_onnx
+from harness.run.evaluate import BATCH_SIZE, OrtSession, correct_answers
 
 ALLOWED_RATIO = 1.3
 

@@ -30,8 +30,8 @@ from peers import Network, default_export, integer_instructions, load_network, o
 from turns import Times, take_turns
 
 from harness.data import load_dataset
-from harness.evaluate import BATCH_SIZE, OrtSession, correct_answers
-from harness.run.export import export_onnx
+from harness.entries.export import export_onnx
+from harness.run.evaluate import BATCH_SIZE, OrtSession, correct_answers
 from hw_targets.cpu.processor import processor_name
 from pruning.quantise import to_dynamic_int8, to_int8
 

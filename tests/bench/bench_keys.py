@@ -15,14 +15,14 @@ import tempfile
 ROUNDS = 7
 LIMIT_S = 0.3
 KEYS = """
-from harness.entries import load_entry
+from harness.entries.loading import load_entry
 from harness.tasks import load_task
 from hw_targets.registry import make_target, target_names
 task, entry = load_task("cifar10_resnet20"), load_entry("compose")
 targets = [make_target(name) for name in target_names()]
 import time
 began = time.process_time()
-from harness.keys import compress_key, dense_answers_key, measure_key, reference_key
+from harness.store.keys import compress_key, dense_answers_key, measure_key, reference_key
 for _ in range(2):  # a run asks for each twice
     reference_key(task, "weights")
     compress_key(task, "weights", entry, 0)
@@ -34,7 +34,7 @@ print(time.process_time() - began)
 
 
 def seconds(cache: str) -> float:
-    """Processor time to import `harness.keys` and make all keys of a run, in a new process."""
+    """Processor time to import `harness.store.keys` and make all keys of a run, in a new process."""
     environment = {**os.environ, "OPENPRUNE_DATA": cache}
     done = subprocess.run([sys.executable, "-c", KEYS], env=environment, check=True, capture_output=True, text=True)
     return float(done.stdout)

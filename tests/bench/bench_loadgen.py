@@ -85,8 +85,8 @@ def resnet20_onnx() -> bytes:
     """ResNet-20 with random weights, as the harness exports it."""
     import torch
 
+    from harness.entries.export import export_onnx
     from harness.models import build_model
-    from harness.run.export import export_onnx
 
     return export_onnx(build_model("resnet20", seed=0), torch.zeros(2, 3, 32, 32)).SerializeToString()
 

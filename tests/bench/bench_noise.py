@@ -106,8 +106,8 @@ def network(name: str) -> tuple[onnx.ModelProto, np.ndarray]:
     """The network with random weights, as the harness exports it, and 256 inputs."""
     import torch
 
+    from harness.entries.export import export_onnx
     from harness.models import build_model
-    from harness.run.export import export_onnx
 
     model, shape = NETWORKS[name]
     samples = np.random.default_rng(0).normal(size=(256, *shape)).astype(np.float32)

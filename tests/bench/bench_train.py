@@ -31,8 +31,8 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from harness.data import load_dataset
 from harness.data.dataset import Loader
 from harness.models import build_model
+from harness.tasks.recipe import Recipe
 from harness.training.loop import Trainer
-from harness.training.recipe import Recipe
 
 ALLOWED_RATIO = 1.15
 RECIPE = Recipe(epochs=100)

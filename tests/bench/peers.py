@@ -18,10 +18,10 @@ import torch
 from torch import nn
 
 from harness.data import load_dataset
+from harness.entries.export import OPSET, export_onnx
 from harness.models import build_model
-from harness.references import ReferenceFile, find_reference
-from harness.run.export import OPSET, export_onnx
-from harness.run.reference import reference_module
+from harness.references.find import ReferenceFile, find_reference
+from harness.references.load import reference_module
 from harness.tasks import load_task
 from harness.tasks.task import Task
 

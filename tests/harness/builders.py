@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from harness.quality import Quality
-from harness.records import Compression, Failure, Record
+from harness.store.quality import Quality
+from harness.store.records import Compression, Failure, Record
 from hw_targets.target import Quantity
 
 REFERENCE = 0.9225

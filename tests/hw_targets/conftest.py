@@ -46,8 +46,8 @@ def resnet20():
     """`(torch model in eval mode, ONNX model)`, the weights random."""
     import torch
 
+    from harness.entries.export import export_onnx
     from harness.models import build_model
-    from harness.run.export import export_onnx
 
     network = build_model("resnet20", seed=0).eval()
     return network, export_onnx(network, torch.zeros(2, 3, 32, 32))

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from hw_targets.energy import measured_energy_pj, modelled_energy, processor_monitor
+from hw_targets.graph.trace import trace
 from hw_targets.technology import technology
-from hw_targets.trace import trace
 
 
 def test_worked_example(tiny):

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from harness.cli.main import main
-from harness.names import UnknownNameError, UsageError
 from harness.tasks import load_task
+from harness.util.names import UnknownNameError, UsageError
 from studies import MACHINES, STUDIES
 from studies.command import default_seeds, find_study, with_overrides
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 from rows import result_of
 
-from harness.keys import SETTLED, study_sources
-from harness.sources import Tree
+from harness.store.keys import SETTLED, study_sources
+from harness.store.sources import Tree
 from pruning.granularity import GRANULARITIES
 from pruning.ratios import ALLOCATIONS
 from pruning.ratios.cost import layer_costs, masked_macs

@@ -12,13 +12,13 @@ import yaml
 from torch import nn
 
 from harness.contract import ParameterError
-from harness.entries import load_entry, submission_names
+from harness.entries.context import WorkerContext
+from harness.entries.loading import load_entry, submission_names
+from harness.entries.worker import Job, run_job
 from harness.models import build_model
-from harness.references import reference_file
-from harness.run.context import WorkerContext
-from harness.run.worker import Job, run_job
+from harness.run.reference import reference_file
 from harness.tasks import load_task
-from hw_targets.weights import sizes
+from hw_targets.graph.weights import sizes
 
 SUBMISSIONS = Path(__file__).resolve().parents[2] / "submissions"
 ENTRIES = submission_names()

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
+from harness.tasks.recipe import Recipe
 from harness.training.loop import Trainer
-from harness.training.recipe import Recipe
 from pruning.prune import make_mask
 from pruning.ratios import Uniform
 from pruning.recovery.fine_tune import fine_tune

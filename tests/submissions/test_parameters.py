@@ -8,11 +8,11 @@ import sys
 
 import pytest
 
-from harness.entries import load_entry, submission_names
-from harness.names import UsageError
+from harness.entries.loading import load_entry, submission_names
+from harness.entries.worker import Job, check_job
 from harness.run.checking import check_stage
-from harness.run.worker import Job, check_job
 from harness.tasks import load_task
+from harness.util.names import UsageError
 
 EVERY = [(name, key) for name in submission_names() for key in load_entry(name).parameters]
 

@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from harness.tasks.recipe import Recipe
 from harness.training import loop
-from harness.training.recipe import Recipe
 from pruning.criteria import Random
 from pruning.prune import make_mask
 from pruning.ratios import Uniform

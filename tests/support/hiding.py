@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 from onnx import helper
 
-from hw_targets.graph import run_unoptimised
+from hw_targets.graph.onnx_graph import run_unoptimised
 
 node = helper.make_node
 D = 16

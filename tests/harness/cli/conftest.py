@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from harness.quality import Quality
-from harness.records import Compression, Record
-from harness.store import Store
+from harness.store.quality import Quality
+from harness.store.records import Compression, Record
+from harness.store.store import Store
 from hw_targets.target import Available, Quantity, Unavailable
 
 

@@ -10,7 +10,7 @@ import pytest
 from harness.cli import machine
 from harness.cli.main import main
 from harness.cli.submissions import summary
-from harness.entries import submission_names
+from harness.entries.loading import submission_names
 
 Captured = pytest.CaptureFixture[str]
 
@@ -100,8 +100,8 @@ def test_the_ui_shows_all_records_and_refuses_a_port_in_use(
     import subprocess
 
     mirrored: list[Path] = []
-    monkeypatch.setattr("harness.mirror.ui_command", lambda root, port: ["mlflow-ui", str(root), str(port)])
-    monkeypatch.setattr("harness.mirror.mirror", lambda records, root: mirrored.append(root))
+    monkeypatch.setattr("harness.views.mirror.ui_command", lambda root, port: ["mlflow-ui", str(root), str(port)])
+    monkeypatch.setattr("harness.views.mirror.mirror", lambda records, root: mirrored.append(root))
     called: list[list[str]] = []
     monkeypatch.setattr(subprocess, "call", lambda command, env: called.append(command) or 0)
     with socket.socket() as taken:

@@ -13,7 +13,7 @@ import pytest
 from harness.cli import commands
 from harness.cli.commands import COMMANDS, Command
 from harness.cli.main import main
-from harness.names import UsageError
+from harness.util.names import UsageError
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 Captured = pytest.CaptureFixture[str]

@@ -7,13 +7,13 @@ import pytest
 
 from harness.cli.main import main
 from harness.cli.new import create
-from harness.names import UsageError
+from harness.util.names import UsageError
 
 Captured = pytest.CaptureFixture[str]
 
 
 def test_a_new_entry_is_the_template_and_can_be_found(tmp_path: Path, capsys: Captured) -> None:
-    from harness.entries import find_submission
+    from harness.entries.loading import find_submission
 
     assert main(["new", "my_pruner", "--into", str(tmp_path / "mine")]) == 0
     out = capsys.readouterr().out

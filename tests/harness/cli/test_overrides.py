@@ -7,7 +7,7 @@ import shlex
 import pytest
 
 from harness.cli.overrides import check_overrides, given_values, parse_overrides
-from harness.names import UsageError
+from harness.util.names import UsageError
 
 CHOICES = {
     "task": lambda: ["cifar10_resnet20"],

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from harness.cli.main import main
-from harness.records import Failure
-from harness.store import Store
+from harness.store.records import Failure
+from harness.store.store import Store
 
 Captured = pytest.CaptureFixture[str]
 

@@ -12,7 +12,7 @@ import pytest
 
 from harness.data import cifar10, is_present, load_dataset
 from harness.data.fetch import CorruptDataError, DataUnavailableError, HttpSource
-from harness.names import UnknownNameError
+from harness.util.names import UnknownNameError
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 LOAD = """

@@ -16,7 +16,7 @@ from harness.data import imagenet, load_dataset
 from harness.data.fetch import CorruptDataError, DataUnavailableError
 from harness.data.image_folder import FolderDataset, FolderLoader, ImageFiles, ImageSizes, list_images
 from harness.data.imagenet import Layout, load_folder
-from harness.training.recipe import Recipe
+from harness.tasks.recipe import Recipe
 
 CLASSES = ("n01440764", "n01443537", "n01484850")
 LAYOUT = Layout(classes=3, test_images_per_class=2, held_out=6)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from harness.data.dataset import Samples
 from harness.data.text import TokenDataset, TokenLoader
-from harness.training.recipe import Recipe
+from harness.tasks.recipe import Recipe
 
 LENGTH = 12
 

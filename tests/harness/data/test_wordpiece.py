@@ -11,7 +11,7 @@ import pytest
 
 from harness.data import wordpiece
 from harness.data.wordpiece import encode, read_tokenizer, verify_tokenizer
-from harness.names import UsageError
+from harness.util.names import UsageError
 
 
 def test_words_become_pieces_between_cls_and_sep(tiny_tokenizer: str) -> None:

@@ -12,14 +12,14 @@ from safetensors.numpy import save_file
 from torch.utils.flop_counter import FlopCounterMode
 
 from harness.data import pretrained
-from harness.evaluate import OrtSession, check_batch_independence
+from harness.entries.admit import admit
+from harness.entries.export import export_onnx
 from harness.models import bert, build_model, initial_model
-from harness.names import UsageError
-from harness.run.admit import admit
-from harness.run.export import export_onnx
+from harness.run.evaluate import OrtSession, check_batch_independence
 from harness.tasks.task import InputContract
-from harness.vision import import_torchvision
-from hw_targets.trace import trace
+from harness.util.names import UsageError
+from harness.util.vision import import_torchvision
+from hw_targets.graph.trace import trace
 
 LENGTH = 16
 

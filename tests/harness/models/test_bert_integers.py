@@ -13,15 +13,15 @@ import pytest
 import torch
 from torch import nn
 
-from harness.evaluate import OrtSession, check_batch_independence
+from harness.entries.admit import admit
+from harness.entries.export import export_onnx
 from harness.models import bert
-from harness.run.admit import admit
-from harness.run.export import export_onnx
+from harness.run.evaluate import OrtSession, check_batch_independence
 from harness.tasks.task import InputContract
 from hw_targets.eie.session import EieSession
-from hw_targets.graph import run_unoptimised
-from hw_targets.trace import trace
-from hw_targets.weights import removed_fraction, sizes
+from hw_targets.graph.onnx_graph import run_unoptimised
+from hw_targets.graph.trace import trace
+from hw_targets.graph.weights import removed_fraction, sizes
 from pruning.prune import make_mask
 from pruning.quantise import to_dynamic_int8, to_int8
 from pruning.ratios import Uniform

@@ -9,8 +9,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from harness.models import BUILDERS, build_model
 from harness.models.mlp import digits_mlp, lenet300
 from harness.models.torchvision_models import NETWORKS, fitting_state, published_weights
-from harness.names import UnknownNameError
 from harness.tasks import load_task
+from harness.util.names import UnknownNameError
 
 TASKS = ("mnist_lenet300", "digits_mlp", *NETWORKS)
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from harness.data import load_dataset
-from harness.entries import load_entry
+from harness.entries.loading import load_entry
 from harness.run.pipeline import Request, run
-from harness.store import Store
+from harness.store.store import Store
 from harness.tasks import load_task
 from hw_targets.target import Available, Measurement, Quantity
 

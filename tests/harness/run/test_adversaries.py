@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.names import UsageError
+from harness.util.names import UsageError
 from hw_targets.target import ModelRefused, TargetError, Unavailable
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 
-from harness.entries import load_entry
-from harness.methodology import METHODOLOGY
+from harness.entries.loading import load_entry
 from harness.run.pipeline import Request, run
-from harness.store import Store
+from harness.store.methodology import METHODOLOGY
+from harness.store.store import Store
 from harness.tasks import load_task
 
 

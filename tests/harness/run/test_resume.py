@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.records import from_json
+from harness.store.records import from_json
 
 ROOT = Path(__file__).parents[3]
 LOGS_ITS_CALLS = """

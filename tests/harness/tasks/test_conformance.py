@@ -11,18 +11,18 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from harness.data import load_dataset
-from harness.environment import sha256_of_file
-from harness.evaluate import BATCH_SIZE, OrtSession, correct_answers
+from harness.entries.admit import admit
+from harness.entries.context import WorkerContext
+from harness.entries.export import export_onnx
 from harness.models import build_model
-from harness.references import SHIPPED, differences, reference_file
-from harness.run.admit import admit
-from harness.run.context import WorkerContext
-from harness.run.export import export_onnx
-from harness.run.judging import SUBSET
-from harness.run.reference import example_inputs, reference_module
+from harness.references.find import SHIPPED, differences
+from harness.references.load import example_inputs, reference_module
+from harness.run.evaluate import BATCH_SIZE, OrtSession, correct_answers
+from harness.run.reference import SUBSET, reference_file
 from harness.tasks import load_task, task_names
 from harness.tasks.task import Task
-from hw_targets.trace import trace
+from harness.util.files import sha256_of_file
+from hw_targets.graph.trace import trace
 
 EVERY = pytest.mark.parametrize("task", [load_task(name) for name in task_names()], ids=lambda task: task.name)
 SHIPPED_TASKS = [load_task(name) for name in task_names() if load_task(name).reference.origin == "shipped"]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import yaml
 
-from harness.names import UnknownNameError, UsageError
 from harness.tasks import TASK_FOLDER, load_task, task_from_mapping
+from harness.util.names import UnknownNameError, UsageError
 
 
 def test_wrong_tasks_are_refused():

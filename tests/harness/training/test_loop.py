@@ -9,8 +9,8 @@ from torch import nn
 
 from harness.data.dataset import Samples
 from harness.data.images import Augmentation, ImageLoader
+from harness.tasks.recipe import Recipe
 from harness.training.loop import DivergedError, Trainer, distillation_loss
-from harness.training.recipe import Recipe
 
 RECIPE = Recipe(epochs=4, batch_size=8, learning_rate=0.05, bfloat16=False)
 

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from harness.tasks.recipe import Recipe
 from harness.training.loop import Trainer
-from harness.training.recipe import Recipe
 
 STEPS = 8  # two epochs of four batches
 

@@ -7,9 +7,9 @@ import torch
 from torch import nn
 
 from harness.models import build_model
+from harness.tasks.recipe import Recipe
 from harness.training.loop import Trainer
 from harness.training.optimizer import decay_groups, learning_rates, make_optimizer, warmup_cosine
-from harness.training.recipe import Recipe
 
 
 class OneBatch:

@@ -11,13 +11,13 @@ from onnx import helper, numpy_helper
 from onnx_reference import reference
 from torch import nn
 
-from harness.run.export import export_onnx
+from harness.entries.export import export_onnx
 from hw_targets.eie import EieConfig
 from hw_targets.eie.lowering import as_matrix, products
 from hw_targets.eie.network import simulate_network
 from hw_targets.eie.session import EieSession
-from hw_targets.graph import GraphError
-from hw_targets.trace import trace
+from hw_targets.graph.onnx_graph import GraphError
+from hw_targets.graph.trace import trace
 
 
 class Convolutions(nn.Module):

@@ -10,10 +10,10 @@ import pytest
 import torch
 from torch import nn
 
-from harness.run.export import export_onnx
+from harness.entries.export import export_onnx
 from hw_targets.cpu.optimised import arithmetic
 from hw_targets.cpu.settings import CpuOptions
-from hw_targets.weights import sizes
+from hw_targets.graph.weights import sizes
 from pruning.mask import Mask
 from pruning.quantise import floats_left, quantise_aware, to_dynamic_int8, to_int8
 from pruning.quantise.attention import ProjectedAttention, with_projections

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from harness.run.export import export_onnx
-from hw_targets.graph import run_unoptimised
+from harness.entries.export import export_onnx
+from hw_targets.graph.onnx_graph import run_unoptimised
 from pruning.mask import Mask
 from pruning.quantise import floats_left, to_dynamic_int8
 

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import nn
 
-from harness.run.export import export_onnx
+from harness.entries.export import export_onnx
 from hw_targets.cpu.optimised import arithmetic
 from hw_targets.cpu.settings import CpuOptions
 from pruning.quantise import layers_in_floats, quantise_aware, to_int8

@@ -84,7 +84,7 @@ def test_a_shrunk_transformer_computes_what_the_masked_one_does_and_exports(bert
 
     import onnxruntime
 
-    from harness.run.export import export_onnx
+    from harness.entries.export import export_onnx
 
     session = onnxruntime.InferenceSession(export_onnx(small, ids).SerializeToString())
     (got,) = session.run(None, {"input": ids[:1].numpy()})

@@ -3,7 +3,7 @@
 import numpy as np
 from onnx import helper, numpy_helper
 
-from harness.run.export import export_onnx
+from harness.entries.export import export_onnx
 from pruning.quantise import to_dynamic_int8
 
 

@@ -1,0 +1,1 @@
+"""The dense networks that all is measured against: found, loaded, trained, shipped."""

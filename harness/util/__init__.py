@@ -1,0 +1,1 @@
+"""Names, files, progress, intervals: small things that know nothing of the benchmark."""

@@ -1,0 +1,1 @@
+"""What people read: tables, comparisons, reports, the mirror in MLflow. All of it made from records."""

@@ -1,0 +1,1 @@
+"""A network as ONNX: its graph, its weights, what each layer reads and gives, and what is counted of it."""
