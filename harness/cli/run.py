@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from harness.store.records import Record
     from harness.store.store import Store
 
-HELP = "prune, judge and measure an entry"
 NAMELESS = (
     "Name the submission to run: submission=NAME, or submission_dir=FOLDER for one of your own. Here are: {}. "
     "submission=dense measures the reference itself."

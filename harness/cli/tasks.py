@@ -119,7 +119,6 @@ def facts(task: Task, missing: list[str]) -> dict[str, Any]:
         "made": ORIGINS[reference.origin],
         "published": published,
         "quality target": f"{task.quality_target:.2%} ({task.quality_ratio:.0%} of the reference)",
-        "scenarios": ", ".join(task.scenarios),
         "recipe": _recipe(task),
         "budget": f"{budget.compress_s:g} s to compress, {budget.onnx_bytes / 2**20:g} MiB of ONNX",
         "citation": task.citation.strip(),

@@ -10,8 +10,6 @@ from typing import Any, ClassVar
 from harness.cli.complete import completes_with, override_completer
 from harness.util.names import UsageError
 
-HELP = "train a task's reference network"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     overrides = parser.add_argument(

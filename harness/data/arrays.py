@@ -19,6 +19,7 @@ import numpy as np
 
 from harness.data.dataset import Samples, content_hash
 from harness.data.fetch import CorruptDataError, DataUnavailableError, Source, fetch, locked
+from harness.util.files import written_aside
 
 FILES = {"train": ("train_images.npy", "train_labels.npy"), "test": ("test_images.npy", "test_labels.npy")}
 MISSING = (FileNotFoundError, NotADirectoryError, CorruptDataError)
@@ -90,10 +91,8 @@ class StoredArrays:
         self._verify(train, test, file.name)
         for part, (image_name, label_name) in zip((train, test), FILES.values(), strict=True):
             for name, array in ((image_name, part.inputs), (label_name, part.labels)):
-                aside = self.folder / (name + ".part")
-                with aside.open("wb") as out:
+                with written_aside(self.folder / name) as aside, aside.open("wb") as out:
                     np.save(out, array)
-                aside.replace(self.folder / name)
 
     def _fetch(self) -> Parts:
         with locked(self.folder):

@@ -13,6 +13,7 @@ from typing import Generic, TypeVar
 
 from harness.data import data_root
 from harness.data.fetch import CorruptDataError, DataUnavailableError, Source, fetch, locked
+from harness.util.files import written_aside
 
 T = TypeVar("T")
 NOT_READY = (FileNotFoundError, NotADirectoryError, CorruptDataError)
@@ -75,9 +76,8 @@ class Cached(Generic[T]):
     def _accept(self, download: Path, source: Source) -> None:
         """Decode, verify, and put the result in place by a rename."""
         content = self._checked(self.decode, download)
-        aside = self.file.with_name(self.file.name + ".part")
-        self.write(content, aside)
-        aside.replace(self.file)
+        with written_aside(self.file) as aside:
+            self.write(content, aside)
 
     def _read(self) -> T:
         return self._checked(self.read, self.file)

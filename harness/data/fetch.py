@@ -22,6 +22,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from harness.data.pypi import PypiSource
+from harness.util.files import written_aside
 from harness.util.names import UsageError
 from harness.util.progress import progress_bar
 
@@ -163,16 +164,16 @@ class HttpBundle:
 
     def get(self, folder: Path) -> Path:
         """Download into `folder`; see `HttpSource.get`."""
-        target, aside = folder / self.filename, folder / (self.filename + ".part")
+        target = folder / self.filename
         if target.exists():
             return target
         files = [part.get(folder) for part in self.parts]
-        with zipfile.ZipFile(aside, "w") as archive:
+        with written_aside(target) as aside, zipfile.ZipFile(aside, "w") as archive:
             for file in files:
                 archive.write(file, file.name)
         for file in files:
             file.unlink()
-        return aside.replace(target)
+        return target
 
     def __str__(self) -> str:
         return f"{' and '.join(map(str, self.parts))} in one zip archive"

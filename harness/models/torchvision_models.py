@@ -1,14 +1,12 @@
-"""torchvision's ImageNet networks, as torchvision defines them, and what it says of their weights.
+"""torchvision's ImageNet networks, as torchvision defines them.
 
 Each builder gives the network with weights drawn anew. The published weights come as files of
-torchvision's own; `published_weights` reads their names, addresses and accuracies from torchvision's
-metadata, and `fitting_state` maps a file's content to the network built here.
+torchvision's own; `fitting_state` maps a file's content to the network built here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from harness.util.names import pick
@@ -30,20 +28,6 @@ NETWORKS = {
 }
 # Left out of the network built here, so their weights are left out as well.
 DROPPED_PREFIXES = {"imagenet_googlenet": ("aux1.", "aux2.")}
-
-
-@dataclass(frozen=True)
-class PublishedWeights:
-    """A weight file of torchvision.
-
-    Attributes:
-        filename: ends in the first eight hexadecimal digits of the file's SHA-256.
-        top1: accuracy on the 50,000 validation images as torchvision documents it, 0…1.
-    """
-
-    filename: str
-    url: str
-    top1: float
 
 
 def imagenet_resnet50() -> nn.Module:
@@ -78,22 +62,6 @@ def imagenet_googlenet() -> nn.Module:
     inputs normalised as usual into those.
     """
     return _network("imagenet_googlenet", aux_logits=False, transform_input=True, init_weights=True)
-
-
-def published_weights(model: str) -> PublishedWeights:
-    """What torchvision's metadata say of the weights of `model`.
-
-    Raises:
-        UnknownNameError: `model` is none of torchvision's.
-        UsageError: torchvision is not installed.
-    """
-    _, name = pick("model with published weights", model, NETWORKS)
-    import_torchvision()
-    from torchvision.models import get_weight
-
-    weights = get_weight(name)
-    top1 = weights.meta["_metrics"]["ImageNet-1K"]["acc@1"]
-    return PublishedWeights(weights.url.rsplit("/", 1)[1], weights.url, round(top1 / 100, 6))
 
 
 def fitting_state(model: str, state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:

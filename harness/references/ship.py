@@ -20,7 +20,7 @@ from safetensors.torch import load_file, save_file
 from harness.references.obtain import Judge
 from harness.references.train import ReferenceFiles
 from harness.tasks.task import Task
-from harness.util.files import sha256_of_file, write_atomically
+from harness.util.files import sha256_of_file, write_atomically, written_aside
 
 TOLERANCE = 0.0005  # of accuracy: 5 of 10,000 images
 
@@ -76,12 +76,10 @@ def ship(task: Task, folder: Path, destination: Path, judge: Judge) -> Shipped:
         shutil.copyfile(trained.record, rounded.record)
         full, half = (judge(task, files)["test_accuracy"] for files in (trained, rounded))
         keep_half = abs(half - full) <= TOLERANCE
-        destination.mkdir(parents=True, exist_ok=True)
         chosen = rounded if keep_half else trained
         weights, record = destination / task.reference.weights, destination / trained.record.name
-        aside = weights.with_suffix(".part")
-        shutil.copyfile(chosen.weights, aside)
-        aside.replace(weights)
+        with written_aside(weights) as aside:
+            shutil.copyfile(chosen.weights, aside)
         facts = json.loads(chosen.record.read_text())
     sha256 = sha256_of_file(weights)
     facts |= {"weights_sha256": sha256, "precision": "float16" if keep_half else "float32"}

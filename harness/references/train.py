@@ -21,7 +21,7 @@ from harness.training.checkpoint import resume, save_checkpoint
 from harness.training.loop import Trainer
 from harness.training.processes import device_name
 from harness.util.environment import describe_environment
-from harness.util.files import sha256_of_file, write_atomically
+from harness.util.files import sha256_of_file, write_atomically, written_aside
 from harness.util.progress import progress_bar
 
 
@@ -114,9 +114,8 @@ def _print_line(line: dict, epochs: int) -> None:
 
 def _write(files: ReferenceFiles, trainer: Trainer, configuration: dict, curve: list[dict]) -> None:
     weights = {name: tensor.cpu().contiguous() for name, tensor in trainer.model.state_dict().items()}
-    aside = files.weights.with_suffix(".part")
-    save_file(weights, aside)
-    aside.replace(files.weights)
+    with written_aside(files.weights) as aside:
+        save_file(weights, aside)
     record = {
         **configuration,
         "weights_sha256": sha256_of_file(files.weights),

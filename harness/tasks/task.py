@@ -8,9 +8,6 @@ from typing import ClassVar, Literal
 
 from harness.tasks.recipe import Recipe
 
-Scenario = Literal["single_stream", "offline"]
-
-
 Origin = Literal["shipped", "trained", "torchvision"]
 
 
@@ -113,7 +110,6 @@ class Task:
     budget: Budget
     citation: str
     quality_ratio: float = 0.99
-    scenarios: tuple[Scenario, ...] = ("single_stream", "offline")
     superseded_by: str | None = None
     notes: str = ""
 
@@ -123,8 +119,8 @@ class Task:
                 f"quality_ratio ({self.quality_ratio}) and reference.value ({self.reference.value}) must be above 0 "
                 "and at most 1: a gate at zero lets everything through"
             )
-        if self.version < 1 or self.parameters < 1 or self.macs < 1 or not self.scenarios:
-            raise ValueError("version, parameters and macs must be 1 or more, and scenarios name one at least")
+        if self.version < 1 or self.parameters < 1 or self.macs < 1:
+            raise ValueError("version, parameters and macs must be 1 or more")
 
     @property
     def quality_target(self) -> float:

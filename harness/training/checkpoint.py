@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from harness.tasks.recipe import Recipe
+from harness.util.files import written_aside
 from harness.util.names import UsageError
 
 if TYPE_CHECKING:
@@ -19,10 +20,9 @@ PARTS = {"model", "optimizer", "schedule", "curve", "validated", "configuration"
 
 
 def save_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
-    """Write `state` at once: aside, then renamed."""
-    aside = path.with_suffix(".part")
-    torch.save(dict(state), aside)
-    aside.replace(path)
+    """Write `state`, the whole of it or nothing."""
+    with written_aside(path) as aside:
+        torch.save(dict(state), aside)
 
 
 def resume(trainer: Trainer, path: Path, configuration: Mapping[str, Any]) -> list[dict[str, Any]]:

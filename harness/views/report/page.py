@@ -11,7 +11,6 @@ import base64
 import gzip
 import hashlib
 import json
-import os
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.store.records import Record, to_json
+from harness.util.files import write_atomically
 from harness.util.names import UsageError
 from harness.views import formatting
 from harness.views.comparable import bounds
@@ -51,7 +51,7 @@ class Plot:
 def write_report(
     records: Sequence[Record], path: Path, title: str | None = None, ids: Mapping[str, str] | None = None
 ) -> Path:
-    """Write one self-contained page about `records`, at once (aside, then renamed), and return `path`.
+    """Write one self-contained page about `records`, the whole of it or nothing, and return `path`.
 
     Args:
         ids: the short id of each record, unique in its store; by default among `records`.
@@ -60,10 +60,7 @@ def write_report(
         UsageError: there are no records.
     """
     text = render(records, title, ids)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    aside.write_text(text, encoding="utf-8")
-    aside.replace(path)
+    write_atomically(path, text)
     return path
 
 

@@ -11,11 +11,11 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from harness.references import ship as shipping
-from harness.run.reference import judge_reference
 from harness.references.find import SHIPPED
 from harness.references.load import reference_module
 from harness.references.ship import half_precision, ship
 from harness.references.train import train_reference
+from harness.run.reference import judge_reference
 from harness.tasks import load_task
 from harness.util.files import sha256_of_file
 
