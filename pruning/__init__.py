@@ -1,18 +1,46 @@
 """Pruning techniques: what to remove, and how to recover.
 
-A pipeline is four choices that do not depend on one another, and what comes after:
+A pipeline is four choices that do not depend on one another, and what comes after. These are the public
+names; each is loaded when it is first asked for (`from pruning import Magnitude, make_mask`).
 
-    criterion    how much a weight matters             pruning.criteria
-    granularity  what falls together                   pruning.granularity
-    ratio        how many fall, and in which layer     pruning.ratios
-    schedule     in how many steps                     pruning.schedules
+masks: which weights are kept
+    Mask, make_mask, weight_layers, weight_names
 
-    recovery     how the accuracy comes back           pruning.recovery
-    shrinking    what was removed whole, out for good  pruning.shrink
-    quantising   fewer bits for each weight left       pruning.quantise
+criteria: how much a weight matters
+    APoZ, BatchNormScale, Criterion, FeatureMap, Magnitude, OptimalBrainDamage, Random, Regression,
+    Relevance, Snip, Taylor, reconstruct
 
-`pruning.prune.make_mask` composes the first three into a `pruning.mask.Mask`; a schedule calls it
-and recovers. Each choice is one small file with one line in the table of its package;
-`pruning.choices` and `pruning.pipeline` put them together by name. `pruning.layers` says which
-weights there are to prune, `pruning.names` finds what was misspelt.
+granularities: what is pruned together
+    NM, Block, Channel, Element, Filter, Granularity, Heads, Kernel, KernelPatterns, LoadBalanced,
+    Pattern, Vector
+
+ratios: how much is pruned, and in which layer
+    Global, PerLayer, Problem, Ratio, Uniform, allocate_amc, allocate_erk, allocate_netadapt,
+    allocate_sensitivity
+
+schedules: in how many steps
+    gradual, iterative, lottery, one_shot, rigl, remove_dead_neurons
+
+recovery: how the accuracy comes back
+    Regularised, distil, fine_tune
+
+shrinking: what was pruned whole, taken out for good
+    Trace, attention_blocks, block_importance, coupled, fold, from_channels, head_mask,
+    hidden_layers, joined_filters, joint_mask, left_over, linearise, prunable_filters,
+    removable_blocks, remove_blocks, shrink, shrink_heads, shrink_hidden, with_prelu
+
+quantising: fewer bits for each weight kept
+    MinMax, Percentile, carried_over, floats_left, freeze, layers_in_floats, prepare,
+    quantise_aware, share_weights, to_dynamic_int8, to_int8
+
+all of it by name
+    Choices
+
+`make_mask` composes criterion, granularity and ratio into a `Mask`; a schedule calls it and recovers. Each
+choice is one small file with one line in the table of its package; `pruning.choices` and
+`pruning.pipeline` put them together by name. The names stand in `__init__.pyi`, which type checkers read too.
 """
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

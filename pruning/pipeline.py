@@ -29,13 +29,13 @@ from pruning.criteria import reconstruct
 from pruning.granularity import Pattern
 from pruning.layers import weight_layers, weight_names
 from pruning.mask import Mask
-from pruning.prune import make_mask
+from pruning.masking import make_mask
 from pruning.quantise import quantise_aware, share_weights, to_int8
 from pruning.quantise.storage import bits_per_layer
 from pruning.ratios import ALLOCATIONS, PerLayer, Problem, Ratio
 from pruning.recovery import fine_tune
 from pruning.schedules import SCHEDULES
-from pruning.shrink import (
+from pruning.shrinking import (
     Trace,
     coupled,
     from_channels,

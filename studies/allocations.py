@@ -20,17 +20,25 @@ import torch
 from torch import nn
 
 from harness.entries.context import WorkerContext
-from pruning.criteria import Magnitude
-from pruning.granularity import Filter
-from pruning.layers import weight_layers, weight_names
-from pruning.mask import Mask
-from pruning.prune import make_mask
-from pruning.ratios import ALLOCATIONS, PerLayer, Problem, Ratio
+from pruning import (
+    Filter,
+    Magnitude,
+    Mask,
+    PerLayer,
+    Problem,
+    Ratio,
+    coupled,
+    make_mask,
+    prunable_filters,
+    shrink,
+    weight_layers,
+    weight_names,
+)
+from pruning.ratios import ALLOCATIONS
 from pruning.ratios.cost import ROUNDING, Cost, layer_costs
 from pruning.ratios.ddpg import DdpgSettings
 from pruning.ratios.erk import erk
 from pruning.ratios.sensitivity import RATIOS_SCANNED, choose_threshold, sensitivity_scan
-from pruning.shrink import coupled, prunable_filters, shrink
 from studies.comparing import expected_above, percent
 from studies.comparing import mean_of as mean
 from studies.lab import Lab

@@ -18,8 +18,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from pruning.quantise import quantise_aware, share_weights
-from pruning.schedules import one_shot
+from pruning import one_shot, quantise_aware, share_weights
 from studies.comparing import expected_above, mean_of, percent
 from studies.lab import Lab, counted, largest_weights
 from studies.plots import draw, finish, panels

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from pruning.quantise import MinMax, Percentile, to_int8
+from pruning import MinMax, Percentile, to_int8
 from studies.comparing import expected_above, mean_of, percent
 from studies.lab import Lab
 from studies.plots import draw, finish, panels

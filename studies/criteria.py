@@ -17,14 +17,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from pruning.criteria import CRITERIA, Random, reconstruct
+from pruning import Mask, Random, Uniform, coupled, fine_tune, make_mask, prunable_filters, reconstruct, weight_layers
+from pruning.criteria import CRITERIA
 from pruning.granularity import GRANULARITIES
-from pruning.layers import weight_layers
-from pruning.mask import Mask
-from pruning.prune import make_mask
-from pruning.ratios import Uniform
-from pruning.recovery import fine_tune
-from pruning.shrink import coupled, prunable_filters
 from studies.comparing import difference, mean_of, percent
 from studies.lab import Lab, counted
 from studies.plots import draw, finish, panels, percents

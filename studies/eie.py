@@ -88,7 +88,7 @@ def _balanced(rng: np.random.Generator, elements: int) -> tuple[np.ndarray, np.n
     """The largest 8 % of each element's rows."""
     import torch
 
-    from pruning.granularity import LoadBalanced
+    from pruning import LoadBalanced
 
     size = _trained_size()
     mask = LoadBalanced(1 - TRAINED_DENSITY, elements).best(torch.from_numpy(size), 1.0).numpy()

@@ -19,7 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pruning.schedules import gradual, iterative
+from pruning import gradual, iterative
 from studies.comparing import mean_of, percent
 from studies.lab import Lab, counted, largest_weights
 from studies.plots import draw, finish, panels

@@ -15,12 +15,8 @@ from collections.abc import Sequence
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
-from pruning.granularity import GRANULARITIES, Granularity, Pattern
-from pruning.layers import weight_layers, weight_names
-from pruning.mask import Mask
-from pruning.prune import make_mask
-from pruning.ratios import Uniform
-from pruning.recovery import fine_tune
+from pruning import Granularity, Mask, Pattern, Uniform, fine_tune, make_mask, weight_layers, weight_names
+from pruning.granularity import GRANULARITIES
 from studies.comparing import expected_above
 from studies.lab import Lab, counted
 from studies.plots import draw, finish, panels, percents
@@ -38,7 +34,7 @@ def plan(lab: Lab, settings: Settings, seeds: Sequence[int]) -> Plan:
     left_out: dict[str, str] = {}
     for name in GRANULARITIES:
         if name == "heads":
-            left_out[name] = "attention heads fall across four layers at once, see pruning.shrink.head_mask"
+            left_out[name] = "attention heads fall across four layers at once, see pruning.shrinking.head_mask"
             continue
         for ratio in settings["ratios"]:
             try:

@@ -26,9 +26,7 @@ from harness.run.reference import reference_file
 from harness.tasks import load_task
 from harness.tasks.task import Task
 from harness.training.accuracy import EVALUATION_BATCH, top1_accuracy
-from pruning.mask import Mask
-from pruning.prune import make_mask
-from pruning.ratios import Global
+from pruning import Global, Mask, make_mask
 
 CALIBRATION_S = 5.0
 

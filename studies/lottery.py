@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from pruning.schedules import rigl
+from pruning import rigl
 from pruning.schedules.lottery import find_ticket
 from studies.comparing import expected_above
 from studies.lab import Lab, counted, largest_weights

@@ -19,9 +19,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 import torch.nn.functional as F
 
-from pruning.recovery import Regularised
+from pruning import Regularised, iterative, one_shot
 from pruning.recovery.regularise import L1, L2
-from pruning.schedules import iterative, one_shot
 from studies.comparing import expected_above, percent
 from studies.lab import Lab, counted, largest_weights
 from studies.plots import draw, finish, panels, percents

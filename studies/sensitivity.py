@@ -13,10 +13,7 @@ from typing import TYPE_CHECKING
 
 from torch import nn
 
-from pruning.layers import weight_names
-from pruning.mask import Mask
-from pruning.prune import make_mask
-from pruning.ratios import PerLayer, Problem, Ratio, Uniform
+from pruning import Mask, PerLayer, Problem, Ratio, Uniform, make_mask, weight_names
 from pruning.ratios.sensitivity import choose_threshold, sensitivity_scan
 from studies.comparing import difference, mean_of, percent
 from studies.lab import Lab, counted

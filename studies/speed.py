@@ -24,13 +24,10 @@ from torch import nn
 from harness.entries.export import export_onnx
 from hw_targets.cpu.target import CpuTarget
 from hw_targets.target import Effort, Measurement, TargetError
-from pruning.granularity import NM
-from pruning.layers import weight_layers
-from pruning.mask import Mask
-from pruning.prune import make_mask
-from pruning.quantise import to_int8
-from pruning.ratios import Uniform
-from pruning.shrink import (
+from pruning import (
+    NM,
+    Mask,
+    Uniform,
     attention_blocks,
     block_importance,
     coupled,
@@ -38,11 +35,14 @@ from pruning.shrink import (
     head_mask,
     joined_filters,
     joint_mask,
+    make_mask,
     prunable_filters,
     removable_blocks,
     remove_blocks,
     shrink,
     shrink_heads,
+    to_int8,
+    weight_layers,
 )
 from studies.lab import Lab
 from studies.plots import draw, finish, panels

@@ -30,7 +30,7 @@ SUPPORT = {
     "criteria": {"batches", "behind", "contributions", "gradients", "layout"},
     "granularity": {"pooling"},
     "ratios": {"allocations", "cost", "counting", "per_layer", "problem"},
-    "shrink": {"compare", "follow", "operators", "scores", "stream", "surgery", "trace"},
+    "shrinking": {"compare", "follow", "operators", "scores", "stream", "surgery", "trace"},
     "quantise": {
         "attention",
         "finishing",

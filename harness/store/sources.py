@@ -1,9 +1,10 @@
 """What a piece of code can import and read, and one hash over all of that.
 
 Imports are read from the source, also those inside functions; importing a module runs the packages it
-is in. A module that is named in a string (`"harness.data.mnist"`) is imported by that name, and a data
-file of the package that is named in a string (`"technology.yaml"`) is read. What a file counts as is
-said in `syntax`.
+is in. A package whose `__init__.pyi` says where its names are from loads them when they are asked for:
+`from pruning import shrink` imports the module of `shrink`, and no other that is named there. A module that is
+named in a string (`"harness.data.mnist"`) is imported by that name, and a data file of the package that is named
+in a string (`"technology.yaml"`) is read. What a file counts as is said in `syntax`.
 """
 
 from __future__ import annotations
@@ -132,6 +133,7 @@ class Tree:
             whole = f"{base}.{name[dots:]}".strip(".") if dots else name
             inside = whole.removesuffix("*").replace(".", "/")
             yield whole
+            yield from self._behind_door(whole, source.words)
             if whole.endswith(".*"):  # all that is in the package may be named in its `__all__`
                 yield from (
                     file.removesuffix(".py").replace("/", ".")
@@ -142,6 +144,19 @@ class Tree:
             module = word.partition(":")[0]
             if "." in module and self.path_of(module) is not None:
                 yield module
+
+    def _behind_door(self, name: str, words: Sequence[str]) -> Iterator[str]:
+        """Where the package `name`, or the one that `name` is asked of, loads from what is asked of it.
+
+        Of an `import package`, any of the `words` may be asked.
+        """
+        package, _, last = name.rpartition(".")
+        for door, asked in ((package, {last}), (name, set(words))):
+            stub = self._files.get(f"{door.replace('.', '/')}/__init__.pyi") if door else None
+            for found in self.source(stub).imports if stub else ():
+                module, _, public = found.lstrip(".").rpartition(".")
+                if module and (public in asked or "*" in asked):
+                    yield f"{door}.{module}"
 
     def _read_by(self, source: Source, package: str) -> Iterator[tuple[str, str]]:
         """The files of `package` that `source` names in strings, with their hashes."""

@@ -30,7 +30,7 @@ class Source:
 
 def source_of(content: bytes, suffix: str) -> Source:
     """What `content` is to a key; what cannot be parsed counts by its bytes."""
-    if suffix == ".py":
+    if suffix in (".py", ".pyi"):
         with suppress(SyntaxError, ValueError, RecursionError):
             return _python(ast.parse(content))
     if suffix in (".yaml", ".yml"):

@@ -15,7 +15,7 @@ class Heads:
     """The weights of one head: rows of a query, key or value projection, or columns of the output's.
 
     Head h has the rows (columns) `h·head_size … (h+1)·head_size - 1`. To choose heads by all four
-    projections at once, see `pruning.shrink.transformer.head_mask`.
+    projections at once, see `pruning.shrinking.transformer.head_mask`.
 
     Attributes:
         head_size: 64 in BERT-base, GPT-2 and ViT; 32 in MiniLM of 12 heads.

@@ -20,8 +20,8 @@ from pruning.layers import CONVOLUTIONS, Layer
 from pruning.quantise.onnx_operators import onnx_operator
 from pruning.quantise.operators import argument, bare_name, role
 from pruning.quantise.tracing import layer_at, record_shapes, shape_of
-from pruning.shrink.folding import fold_batch_norm
-from pruning.shrink.surgery import NORMS
+from pruning.shrinking.folding import fold_batch_norm
+from pruning.shrinking.surgery import NORMS
 
 
 def normalise(graph: fx.GraphModule, layers: Mapping[str, int], inputs: torch.Tensor) -> dict[str, str]:

@@ -34,7 +34,7 @@ from pruning.quantise.normalise import calls_of
 from pruning.quantise.placing import input_quantiser
 from pruning.quantise.ranges import MinMax
 from pruning.quantise.storage import Bits, bits_per_layer, decoder, layer_of, store, stored_name
-from pruning.recovery.fine_tune import Train
+from pruning.recovery.fine_tuning import Train
 
 
 def quantise_aware(

@@ -26,7 +26,7 @@ class Problem:
 
     Attributes:
         names: parameters to prune, in the order in which inputs pass them.
-        mask_at: `(model, ratio, earlier mask or None) → mask`; a few lines around `pruning.prune.make_mask`
+        mask_at: `(model, ratio, earlier mask or None) → mask`; a few lines around `pruning.masking.make_mask`
             with `layers=` set so that it prunes exactly `names`.
         evaluate: the metric on validation data, higher is better; AMC takes it as an accuracy in 0…1.
         train: short-term fine-tuning, `(model, mask) → model`; it may work in place.

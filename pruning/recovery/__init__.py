@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 
 from torch import nn
 
-from pruning.recovery.distil import distil
-from pruning.recovery.fine_tune import fine_tune
+from pruning.recovery.distillation import distil
+from pruning.recovery.fine_tuning import fine_tune
 from pruning.recovery.regularise import PENALTIES, Regularised
 
 __all__ = ["PENALTIES", "RECOVERIES", "Regularised", "distil", "fine_tune"]

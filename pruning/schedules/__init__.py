@@ -1,11 +1,11 @@
 """In how many steps the weights fall: one file a schedule.
 
 A schedule takes the choice of weights and the training loop as plain callables:
-`mask_at(model, sparsity, within)`, usually a few lines around `pruning.prune.make_mask`, and
+`mask_at(model, sparsity, within)`, usually a few lines around `pruning.masking.make_mask`, and
 `train(model, *, epochs, learning_rate, mask)`. It returns the model and its last mask.
 
 `gradual` and `rigl` change the mask within one training, by a moving mask
-(`pruning.recovery.fine_tune.MovingMask`). `dead_neurons` cleans a mask that any of them gave.
+(`pruning.recovery.fine_tuning.MovingMask`). `dead_neurons` cleans a mask that any of them gave.
 """
 
 from __future__ import annotations

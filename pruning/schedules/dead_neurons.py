@@ -21,8 +21,8 @@ from torch import nn
 
 from pruning.layers import parameter_name, weight_layers
 from pruning.mask import Mask
-from pruning.shrink.stream import Stream
-from pruning.shrink.trace import Trace
+from pruning.shrinking.stream import Stream
+from pruning.shrinking.trace import Trace
 
 # Parameter name → indices along one of its dimensions, and the unit that each belongs to, int64 `[n]` both.
 Attached = dict[str, tuple[torch.Tensor, torch.Tensor]]

@@ -18,7 +18,7 @@ from torch import nn
 
 from pruning.mask import Mask
 from pruning.ratios.counting import check_sparsity
-from pruning.recovery.fine_tune import Train
+from pruning.recovery.fine_tuning import Train
 from pruning.schedules.one_shot import MaskAt
 
 

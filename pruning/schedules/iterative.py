@@ -12,7 +12,7 @@ from typing import Literal
 from torch import nn
 
 from pruning.mask import Mask
-from pruning.recovery.fine_tune import Train, fine_tune
+from pruning.recovery.fine_tuning import Train, fine_tune
 from pruning.schedules.one_shot import MaskAt
 
 Spacing = Literal["linear", "geometric"]

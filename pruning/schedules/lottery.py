@@ -21,7 +21,7 @@ import torch
 from torch import nn
 
 from pruning.mask import Mask
-from pruning.recovery.fine_tune import Train
+from pruning.recovery.fine_tuning import Train
 from pruning.schedules.iterative import sparsities
 from pruning.schedules.one_shot import MaskAt
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from torch import nn
 
 from pruning.mask import Mask
-from pruning.recovery.fine_tune import Train, fine_tune
+from pruning.recovery.fine_tuning import Train, fine_tune
 
 MaskAt = Callable[[nn.Module, float, Mask | None], Mask]
 

@@ -5,15 +5,21 @@ from __future__ import annotations
 from torch import nn
 
 from harness.contract import Context
-from pruning.criteria import Magnitude
-from pruning.granularity import Filter
-from pruning.layers import weight_names
-from pruning.mask import Mask
-from pruning.prune import make_mask
-from pruning.ratios import Problem, Ratio
+from pruning import (
+    Filter,
+    Magnitude,
+    Mask,
+    Problem,
+    Ratio,
+    Trace,
+    coupled,
+    make_mask,
+    prunable_filters,
+    shrink,
+    weight_names,
+)
 from pruning.ratios.amc import amc_search
 from pruning.ratios.ddpg import DdpgSettings
-from pruning.shrink import Trace, coupled, prunable_filters, shrink
 
 
 class Entry:

@@ -5,13 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from harness.contract import Context, ParameterError
-from pruning.criteria import APoZ
-from pruning.granularity import Filter
-from pruning.mask import Mask
-from pruning.prune import make_mask
-from pruning.ratios import Global
-from pruning.schedules import iterative
-from pruning.shrink import Trace, coupled, prunable_filters, shrink
+from pruning import APoZ, Filter, Global, Mask, Trace, coupled, iterative, make_mask, prunable_filters, shrink
 
 
 class Entry:

@@ -5,11 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from harness.contract import Context
-from pruning.criteria import Magnitude
-from pruning.granularity import Filter
-from pruning.prune import make_mask
-from pruning.ratios import Uniform
-from pruning.shrink import Trace, coupled, prunable_filters, shrink
+from pruning import Filter, Magnitude, Trace, Uniform, coupled, make_mask, prunable_filters, shrink
 
 
 class Entry:

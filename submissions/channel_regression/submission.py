@@ -8,11 +8,18 @@ from itertools import islice
 from torch import nn
 
 from harness.contract import Context
-from pruning.criteria import Regression, reconstruct
-from pruning.granularity import Channel
-from pruning.prune import make_mask
-from pruning.ratios import Uniform
-from pruning.shrink import Trace, coupled, from_channels, prunable_filters, shrink
+from pruning import (
+    Channel,
+    Regression,
+    Trace,
+    Uniform,
+    coupled,
+    from_channels,
+    make_mask,
+    prunable_filters,
+    reconstruct,
+    shrink,
+)
 
 
 class Entry:

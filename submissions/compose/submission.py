@@ -8,7 +8,7 @@ from typing import Any
 from torch import nn
 
 from harness.contract import Context, ParameterError
-from pruning.choices import Choices
+from pruning import Choices
 from pruning.pipeline import run
 
 

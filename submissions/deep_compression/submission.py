@@ -5,11 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from harness.contract import Context
-from pruning.mask import Mask
-from pruning.prune import make_mask
-from pruning.quantise import share_weights
-from pruning.ratios import Global
-from pruning.schedules import iterative
+from pruning import Global, Mask, iterative, make_mask, share_weights
 
 
 class Entry:

@@ -8,7 +8,7 @@ from itertools import islice
 from torch import nn
 
 from harness.contract import Context, ParameterError
-from pruning.shrink import block_importance, removable_blocks, remove_blocks
+from pruning import block_importance, removable_blocks, remove_blocks
 
 
 class Entry:

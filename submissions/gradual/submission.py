@@ -5,10 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from harness.contract import Context, ParameterError
-from pruning.mask import Mask
-from pruning.prune import make_mask
-from pruning.ratios import Uniform
-from pruning.schedules import gradual
+from pruning import Mask, Uniform, gradual, make_mask
 
 
 class Entry:

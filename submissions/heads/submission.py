@@ -5,9 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from harness.contract import Context, ParameterError
-from pruning.criteria import Taylor
-from pruning.ratios import Global
-from pruning.shrink import attention_blocks, head_mask, shrink_heads
+from pruning import Global, Taylor, attention_blocks, head_mask, shrink_heads
 
 
 class Entry:

@@ -7,7 +7,7 @@ from itertools import islice
 from torch import nn
 
 from harness.contract import Context
-from pruning.quantise import MinMax, Percentile, to_dynamic_int8, to_int8
+from pruning import MinMax, Percentile, to_dynamic_int8, to_int8
 
 
 class Entry:

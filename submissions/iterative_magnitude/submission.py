@@ -5,11 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from harness.contract import Context
-from pruning.mask import Mask
-from pruning.prune import make_mask
-from pruning.ratios import Global
-from pruning.schedules import iterative
-from pruning.schedules.dead_neurons import remove_dead_neurons
+from pruning import Global, Mask, iterative, make_mask, remove_dead_neurons
 
 
 class Entry:

@@ -7,11 +7,7 @@ import copy
 from torch import nn
 
 from harness.contract import Context, ParameterError
-from pruning.granularity import Kernel, KernelPatterns
-from pruning.layers import weight_layers
-from pruning.prune import make_mask
-from pruning.ratios import Global
-from pruning.recovery import distil
+from pruning import Global, Kernel, KernelPatterns, distil, make_mask, weight_layers
 
 
 class Entry:

@@ -5,10 +5,8 @@ from __future__ import annotations
 from torch import nn
 
 from harness.contract import Context, ParameterError
-from pruning.layers import weight_layers
-from pruning.recovery import Regularised
-from pruning.shrink import fold, linearise, with_prelu
-from pruning.shrink.folding import linearity_penalty
+from pruning import Regularised, fold, linearise, weight_layers, with_prelu
+from pruning.shrinking.folding import linearity_penalty
 
 
 class Entry:
@@ -20,8 +18,8 @@ class Entry:
             raise ParameterError(f"{error} Tasks where it works: digits_mlp, mnist_lenet300.") from error
         if len(weight_layers(fold(linearise(softened, tolerance=1.0)))) == len(weight_layers(model)):
             raise ParameterError(
-                "Even without any activation no two layers of this network could merge: see pruning/shrink/folding.py. "
-                "Tasks where it works: digits_mlp, mnist_lenet300."
+                "Even without any activation no two layers of this network could merge: see "
+                "pruning/shrinking/folding.py. Tasks where it works: digits_mlp, mnist_lenet300."
             )
         count = sum(isinstance(module, nn.PReLU) for module in softened.modules())
         if not 1 <= config["activations"] <= count:

@@ -5,10 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from harness.contract import Context
-from pruning.granularity import LoadBalanced
-from pruning.mask import Mask
-from pruning.prune import make_mask
-from pruning.schedules import iterative
+from pruning import LoadBalanced, Mask, iterative, make_mask
 
 
 class Entry:

@@ -7,9 +7,7 @@ from functools import partial
 from torch import nn
 
 from harness.contract import Context, ParameterError
-from pruning.mask import Mask
-from pruning.prune import make_mask
-from pruning.ratios import Global
+from pruning import Global, Mask, make_mask
 from pruning.schedules.lottery import find_ticket
 
 CONTROLS = ("none", "reinitialised", "shuffled")

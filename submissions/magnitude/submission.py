@@ -8,10 +8,7 @@ from functools import partial
 from torch import nn
 
 from harness.contract import Context
-from pruning.mask import Mask
-from pruning.prune import make_mask
-from pruning.ratios import Global
-from pruning.schedules import one_shot
+from pruning import Global, Mask, make_mask, one_shot
 
 
 class Entry:

@@ -7,15 +7,22 @@ from collections.abc import Mapping
 from torch import nn
 
 from harness.contract import Context, ParameterError
-from pruning.criteria import Magnitude
-from pruning.granularity import Filter
-from pruning.layers import weight_names
-from pruning.mask import Mask
-from pruning.prune import make_mask
-from pruning.ratios import PerLayer, Problem, Ratio
-from pruning.ratios.allocations import allocate_netadapt
+from pruning import (
+    Filter,
+    Magnitude,
+    Mask,
+    PerLayer,
+    Problem,
+    Ratio,
+    Trace,
+    allocate_netadapt,
+    coupled,
+    make_mask,
+    prunable_filters,
+    shrink,
+    weight_names,
+)
 from pruning.ratios.netadapt import LatencyTable
-from pruning.shrink import Trace, coupled, prunable_filters, shrink
 
 
 class Entry:

@@ -5,13 +5,8 @@ from __future__ import annotations
 from torch import nn
 
 from harness.contract import Context, ParameterError
-from pruning.criteria import BatchNormScale
-from pruning.granularity import Filter
-from pruning.prune import make_mask
-from pruning.ratios import Global
-from pruning.recovery import Regularised
+from pruning import BatchNormScale, Filter, Global, Regularised, Trace, coupled, make_mask, prunable_filters, shrink
 from pruning.recovery.regularise import BatchNormL1
-from pruning.shrink import Trace, coupled, prunable_filters, shrink
 
 
 class Entry:

@@ -5,10 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from harness.contract import Context, ParameterError
-from pruning.granularity import NM
-from pruning.layers import weight_layers
-from pruning.prune import make_mask
-from pruning.recovery import fine_tune
+from pruning import NM, fine_tune, make_mask, weight_layers
 
 
 class Entry:

@@ -5,11 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from harness.contract import Context, ParameterError
-from pruning.criteria import OptimalBrainDamage
-from pruning.mask import Mask
-from pruning.prune import make_mask
-from pruning.ratios import Global
-from pruning.schedules import iterative
+from pruning import Global, Mask, OptimalBrainDamage, iterative, make_mask
 
 
 class Entry:

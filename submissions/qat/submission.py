@@ -7,7 +7,7 @@ from itertools import islice
 from torch import nn
 
 from harness.contract import Context
-from pruning.quantise import quantise_aware
+from pruning import quantise_aware
 
 
 class Entry:

@@ -5,12 +5,8 @@ from __future__ import annotations
 from torch import nn
 
 from harness.contract import Context, ParameterError
-from pruning.criteria import Random
-from pruning.layers import weight_names
-from pruning.mask import Mask
-from pruning.prune import make_mask
+from pruning import Mask, Random, make_mask, rigl, weight_names
 from pruning.ratios.erk import erk
-from pruning.schedules import rigl
 
 
 class Entry:

@@ -5,12 +5,8 @@ from __future__ import annotations
 from torch import nn
 
 from harness.contract import Context, ParameterError
-from pruning.layers import weight_names
-from pruning.mask import Mask
-from pruning.prune import make_mask
-from pruning.ratios import Problem, Ratio
+from pruning import Mask, Problem, Ratio, fine_tune, make_mask, weight_names
 from pruning.ratios.sensitivity import RATIOS_SCANNED, choose_threshold, sensitivity_scan
-from pruning.recovery import fine_tune
 
 
 class Entry:

@@ -5,10 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from harness.contract import Context
-from pruning.criteria import Snip
-from pruning.prune import make_mask
-from pruning.ratios import Global
-from pruning.recovery import fine_tune
+from pruning import Global, Snip, fine_tune, make_mask
 
 
 class Entry:

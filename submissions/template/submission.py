@@ -5,9 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from harness.contract import Context
-from pruning.prune import make_mask
-from pruning.ratios import Uniform
-from pruning.recovery.fine_tune import fine_tune
+from pruning import Uniform, fine_tune, make_mask
 
 
 class Entry:

@@ -96,7 +96,7 @@ def ways_of(case: str, model: Any) -> dict[str, Callable[[Any], Any]]:
     from torch.nn.utils import parameters_to_vector, prune
 
     from pruning.layers import weight_layers
-    from pruning.prune import make_mask
+    from pruning.masking import make_mask
     from pruning.ratios import Global
 
     def our_mask(model: Any) -> Any:
@@ -127,9 +127,9 @@ def filter_ways(model: Any, *, verify: bool) -> dict[str, Callable[[Any], Any]]:
 
     from pruning.granularity import Filter
     from pruning.layers import weight_layers
-    from pruning.prune import make_mask
+    from pruning.masking import make_mask
     from pruning.ratios import Uniform
-    from pruning.shrink import Trace, coupled, prunable_filters, shrink
+    from pruning.shrinking import Trace, coupled, prunable_filters, shrink
 
     inputs = torch.randn(1, 3, 224, 224)
     inside = set(prunable_filters(model, inputs))

@@ -10,11 +10,11 @@ from torch import nn
 
 from pruning.choices import Choices
 from pruning.criteria import CRITERIA
+from pruning.masking import make_mask
 from pruning.pipeline import run
-from pruning.prune import make_mask
 from pruning.ratios import Uniform
 from pruning.recovery import fine_tune
-from pruning.shrink import Trace, coupled, prunable_filters, shrink
+from pruning.shrinking import Trace, coupled, prunable_filters, shrink
 
 
 def network(seed: int = 0) -> nn.Module:

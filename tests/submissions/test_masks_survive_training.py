@@ -6,10 +6,10 @@ from torch import nn
 
 from harness.tasks.recipe import Recipe
 from harness.training.loop import Trainer
-from pruning.prune import make_mask
+from pruning.masking import make_mask
 from pruning.ratios import Uniform
-from pruning.recovery.fine_tune import fine_tune
-from pruning.shrink import coupled
+from pruning.recovery.fine_tuning import fine_tune
+from pruning.shrinking import coupled
 
 
 class MemoryLoader:

@@ -10,10 +10,10 @@ from torch import nn
 from harness.tasks.recipe import Recipe
 from harness.training import loop
 from pruning.criteria import Random
-from pruning.prune import make_mask
+from pruning.masking import make_mask
 from pruning.ratios import Uniform
 from pruning.recovery import Regularised, distil
-from pruning.recovery.distil import distillation_loss
+from pruning.recovery.distillation import distillation_loss
 from pruning.recovery.regularise import BatchNormL1
 from pruning.schedules import SCHEDULES
 from pruning.schedules.lottery import find_ticket

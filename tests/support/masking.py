@@ -5,7 +5,7 @@ import copy
 import torch
 from torch import nn
 
-from pruning.prune import make_mask
+from pruning.masking import make_mask
 from pruning.ratios import Uniform
 
 

@@ -17,7 +17,7 @@ from hw_targets.graph.onnx_graph import run_unoptimised
 from hw_targets.graph.trace import trace
 from hw_targets.graph.weights import sizes
 from pruning.mask import Mask
-from pruning.prune import make_mask
+from pruning.masking import make_mask
 from pruning.quantise import quantise_aware, share_weights, to_int8
 from pruning.ratios import Uniform
 

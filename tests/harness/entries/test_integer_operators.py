@@ -18,10 +18,10 @@ from hw_targets.graph.trace import trace
 from hw_targets.graph.weights import sizes
 from pruning.criteria import Magnitude
 from pruning.layers import weight_layers
-from pruning.prune import make_mask
+from pruning.masking import make_mask
 from pruning.quantise import to_int8
 from pruning.ratios import Uniform
-from pruning.shrink import coupled, prunable_filters, shrink
+from pruning.shrinking import coupled, prunable_filters, shrink
 
 ONE = CpuOptions(intra_threads=1)
 FLOATS = {"Conv", "FusedConv", "Gemm", "MatMul", "FusedMatMul", "BatchNormalization", "Relu", "Clip", "Add", "MaxPool"}

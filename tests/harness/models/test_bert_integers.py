@@ -22,10 +22,10 @@ from hw_targets.eie.session import EieSession
 from hw_targets.graph.onnx_graph import run_unoptimised
 from hw_targets.graph.trace import trace
 from hw_targets.graph.weights import removed_fraction, sizes
-from pruning.prune import make_mask
+from pruning.masking import make_mask
 from pruning.quantise import to_dynamic_int8, to_int8
 from pruning.ratios import Uniform
-from pruning.shrink import head_mask, shrink_heads
+from pruning.shrinking import head_mask, shrink_heads
 
 LENGTH, LAYERS = 16, 2
 LINEAR = 6 * LAYERS + 2  # query, key, value, output, two of the feed-forward pair; pooler and classifier

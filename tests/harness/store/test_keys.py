@@ -60,7 +60,7 @@ STALE: Mapping[str, set[str]] = {
     "pruning/granularity/patterns.py": PRUNING | STUDY,
     "pruning/criteria/second_order.py": PRUNING | STUDY,
     "pruning/quantise/storage.py": {"study:speed"},
-    "pruning/shrink/folding.py": {"compress:netadapt"} | STUDY,
+    "pruning/shrinking/folding.py": {"compress:netadapt"} | STUDY,
     "pruning/pipeline.py": set(),
     "submissions/dense/submission.py": {"compress:dense"},
     "submissions/magnitude/submission.py": {"compress:magnitude"},

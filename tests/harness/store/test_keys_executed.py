@@ -37,7 +37,7 @@ task, store = load_task("digits_mlp"), Store(Path(sys.argv[1]))
 weights = reference_file(task)
 """
 ASKING = """
-from pruning.prune import make_mask
+from pruning.masking import make_mask
 from pruning.ratios import Uniform
 
 

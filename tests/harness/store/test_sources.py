@@ -127,3 +127,29 @@ def test_words_and_what_is_made_are_no_sources(tmp_path: Path) -> None:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("x")
     assert [str(path.relative_to(tmp_path)) for path in sources_below(tmp_path)] == ["data/w.bin", "submission.py"]
+
+
+def test_a_front_door_leads_to_what_is_asked_of_it(house: Callable[..., Tree]) -> None:
+    tree = house(
+        {
+            "pruning/__init__.py": "import lazy_loader\n__getattr__ = lazy_loader.attach_stub(__name__, __file__)[0]",
+            "pruning/__init__.pyi": "from .cutting import cut as cut\nfrom .sewing.hem import hem, seam as seam",
+            "pruning/cutting.py": "",
+            "pruning/sewing/__init__.py": "",
+            "pruning/sewing/hem.py": "from pruning.cutting import blade",
+            "studies/one.py": "from pruning import cut",
+            "studies/other.py": "def f():\n    from pruning import seam",
+            "studies/whole.py": "import pruning\npruning.cut()",
+            "studies/star.py": "from pruning import *",
+            "studies/direct.py": "import pruning.sewing",
+        }
+    )
+    hem = {"pruning.sewing", "pruning.sewing.hem"}
+    expected = {
+        "studies.one": {"pruning.cutting"},
+        "studies.other": {"pruning.cutting", *hem},
+        "studies.whole": {"pruning.cutting"},
+        "studies.star": {"pruning.cutting", *hem},
+        "studies.direct": {"pruning.sewing"},
+    }
+    assert {name: closure(tree, name) - {"pruning", name} for name in expected} == expected

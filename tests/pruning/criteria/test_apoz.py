@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from pruning.criteria import APoZ
-from pruning.prune import make_mask
+from pruning.masking import make_mask
 from pruning.ratios import Uniform
 
 

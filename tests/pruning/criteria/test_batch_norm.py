@@ -4,7 +4,7 @@ from torch import nn
 
 from pruning.criteria import BatchNormScale
 from pruning.granularity import Filter
-from pruning.prune import make_mask
+from pruning.masking import make_mask
 from pruning.ratios import Global
 
 

@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from pruning.criteria import CRITERIA, Magnitude, Random
+from pruning.masking import make_mask
 from pruning.names import choose
-from pruning.prune import make_mask
 from pruning.ratios import Uniform
 
 

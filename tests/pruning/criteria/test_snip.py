@@ -5,7 +5,7 @@ from torch import nn
 from torch.func import functional_call
 
 from pruning.criteria import Snip, Taylor
-from pruning.prune import make_mask
+from pruning.masking import make_mask
 from pruning.ratios import Global
 
 NAMES = ["conv1.weight", "conv2.weight", "head.weight"]

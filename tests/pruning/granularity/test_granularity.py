@@ -17,7 +17,7 @@ from pruning.granularity import (
     Vector,
     lp_norm,
 )
-from pruning.prune import make_mask
+from pruning.masking import make_mask
 from pruning.ratios import Global, Uniform
 
 # Two rows of a weight matrix, worked by hand.

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from pruning.granularity import LoadBalanced
-from pruning.prune import make_mask
+from pruning.masking import make_mask
 from pruning.ratios.counting import keep_best, kept_count
 
 

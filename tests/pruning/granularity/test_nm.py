@@ -6,7 +6,7 @@ from torch import nn
 
 from pruning.criteria import Random
 from pruning.granularity import NM
-from pruning.prune import make_mask
+from pruning.masking import make_mask
 
 few_values = st.sampled_from([float("-inf"), -1.0, 0.0, 1.0, 2.0, float("inf")])
 

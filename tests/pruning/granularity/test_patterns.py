@@ -8,7 +8,7 @@ from torch import nn
 
 from pruning.criteria import Random
 from pruning.granularity import Kernel, KernelPatterns
-from pruning.prune import make_mask
+from pruning.masking import make_mask
 from pruning.ratios import Uniform
 
 

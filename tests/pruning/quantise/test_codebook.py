@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from pruning.mask import Mask
-from pruning.prune import make_mask
+from pruning.masking import make_mask
 from pruning.quantise import share_weights
 from pruning.quantise.codebook import encode, kmeans
 from pruning.ratios import Uniform

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from pruning.prune import make_mask
+from pruning.masking import make_mask
 from pruning.ratios import ALLOCATIONS, PerLayer, Problem
 from pruning.ratios.ddpg import DdpgSettings
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from pruning.prune import make_mask
+from pruning.masking import make_mask
 from pruning.ratios import Problem
 from pruning.ratios.amc import FEATURES, amc_search, bounded_action, reward_of, state_features
 from pruning.ratios.cost import layer_costs

@@ -2,10 +2,10 @@ import pytest
 import torch
 from torch import nn
 
-from pruning.prune import make_mask
+from pruning.masking import make_mask
 from pruning.ratios import Problem
 from pruning.ratios.cost import LayerCost, cost_of, layer_costs, masked_macs, shrunk_cost
-from pruning.shrink import coupled, from_channels, shrink
+from pruning.shrinking import coupled, from_channels, shrink
 
 
 def filters_of(model, ratio, within):

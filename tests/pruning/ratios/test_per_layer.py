@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from pruning.prune import make_mask
+from pruning.masking import make_mask
 from pruning.ratios import PerLayer
 from pruning.ratios.per_layer import apportion, sparsity_of
 

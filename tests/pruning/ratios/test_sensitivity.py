@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from pruning.prune import make_mask
+from pruning.masking import make_mask
 from pruning.ratios import Problem
 from pruning.ratios.sensitivity import Point, Sensitivity, choose_threshold, sensitivity_scan
 

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 
 
 class PlainLoop:
-    """Full-batch SGD with momentum and weight decay on fixed data, as `pruning.recovery.fine_tune.Train` asks for.
+    """Full-batch SGD with momentum and weight decay on fixed data, as `pruning.recovery.fine_tuning.Train` asks for.
 
     Attributes:
         starts: the state dict at the beginning of each training.

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from pruning.prune import make_mask
+from pruning.masking import make_mask
 from pruning.ratios import Uniform
 from pruning.schedules import gradual
 from pruning.schedules.gradual import GradualMask, cubic

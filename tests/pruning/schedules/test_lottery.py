@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from pruning.mask import Mask
-from pruning.prune import make_mask
+from pruning.masking import make_mask
 from pruning.ratios import Global
 from pruning.schedules import lottery
 from pruning.schedules.lottery import Ticket, find_ticket, shuffled

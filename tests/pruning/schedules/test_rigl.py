@@ -8,7 +8,7 @@ from torch import nn
 
 from pruning.criteria import Random
 from pruning.mask import Mask
-from pruning.prune import make_mask
+from pruning.masking import make_mask
 from pruning.ratios import Uniform
 from pruning.schedules import rigl
 from pruning.schedules.rigl import RigLMask, move, moving_share

@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from pruning.prune import make_mask
+from pruning.masking import make_mask
 from pruning.ratios import Global
-from pruning.recovery.fine_tune import fine_tune
+from pruning.recovery.fine_tuning import fine_tune
 from pruning.schedules import iterative, one_shot
 from pruning.schedules.iterative import sparsities
 

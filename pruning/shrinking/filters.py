@@ -11,7 +11,7 @@ refusal:
   do not mix channels. Padding of channels (the option-A shortcuts of ResNet on CIFAR) is not such
   an operator, nor are concatenations, normalisations over channels or the model's output. There,
   as in Li et al. 2017 (arXiv 1608.08710, section 3.3), only filters inside a block can go.
-- Filters whose outputs are added up fall together or not at all; see `pruning.shrink.joint`.
+- Filters whose outputs are added up fall together or not at all; see `pruning.shrinking.joint`.
 - At last both models run on the example inputs and must agree.
 """
 
@@ -27,10 +27,10 @@ from torch import nn
 from pruning.layers import parameter_name, weight_layers
 from pruning.mask import Mask
 from pruning.names import nearest
-from pruning.shrink.compare import outputs_of, require_same
-from pruning.shrink.stream import Stream, columns_of
-from pruning.shrink.surgery import complement, keep_inputs, keep_outputs
-from pruning.shrink.trace import Trace, traced
+from pruning.shrinking.compare import outputs_of, require_same
+from pruning.shrinking.stream import Stream, columns_of
+from pruning.shrinking.surgery import complement, keep_inputs, keep_outputs
+from pruning.shrinking.trace import Trace, traced
 
 
 def prunable_filters(model: nn.Module, example_inputs: torch.Tensor | Trace) -> list[str]:

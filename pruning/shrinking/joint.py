@@ -17,9 +17,9 @@ from pruning.granularity import Filter
 from pruning.layers import weight_layers, weight_names
 from pruning.mask import Mask
 from pruning.ratios import Ratio
-from pruning.shrink.scores import scores_of
-from pruning.shrink.stream import columns_of
-from pruning.shrink.trace import Trace, traced
+from pruning.shrinking.scores import scores_of
+from pruning.shrinking.stream import columns_of
+from pruning.shrinking.trace import Trace, traced
 
 
 def joined_filters(model: nn.Module, example_inputs: torch.Tensor | Trace) -> list[list[str]]:

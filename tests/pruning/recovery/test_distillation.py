@@ -10,7 +10,7 @@ from torch import nn
 
 from pruning.mask import Mask
 from pruning.recovery import RECOVERIES, distil
-from pruning.recovery.distil import distillation_loss
+from pruning.recovery.distillation import distillation_loss
 
 
 def test_the_soft_part_by_hand():

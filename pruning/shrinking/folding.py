@@ -20,7 +20,7 @@ from collections.abc import Iterable
 import torch
 from torch import nn
 
-from pruning.shrink.surgery import NORMS
+from pruning.shrinking.surgery import NORMS
 
 Convolution = nn.Conv1d | nn.Conv2d | nn.Conv3d
 Mergeable = nn.Linear | nn.Conv1d | nn.Conv2d | nn.Conv3d

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from pruning.shrink.folding import fold, fold_batch_norm, linearise, linearity_penalty, merge, with_prelu
+from pruning.shrinking.folding import fold, fold_batch_norm, linearise, linearity_penalty, merge, with_prelu
 
 
 def trained_norm(kind, width):

@@ -11,9 +11,9 @@ from torch import nn
 
 from pruning.layers import weight_layers
 from pruning.observing import inference
-from pruning.shrink.follow import Channels
-from pruning.shrink.operators import RULES
-from pruning.shrink.stream import Stream
+from pruning.shrinking.follow import Channels
+from pruning.shrinking.operators import RULES
+from pruning.shrinking.stream import Stream
 
 
 class Trace:

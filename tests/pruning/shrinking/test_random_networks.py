@@ -11,7 +11,7 @@ from torch import nn
 from pruning.criteria import Magnitude
 from pruning.ratios import Uniform
 from pruning.ratios.counting import kept_count
-from pruning.shrink import Trace, coupled, joined_filters, joint_mask, prunable_filters, shrink
+from pruning.shrinking import Trace, coupled, joined_filters, joint_mask, prunable_filters, shrink
 
 
 @pytest.mark.parametrize("name", ["plain", "residual", "depthwise"])

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 
 import torch
 
-from pruning.shrink.follow import ACTIVATIONS, POOLINGS, Call, Channels, Rule
-from pruning.shrink.stream import Label, Stream
+from pruning.shrinking.follow import ACTIVATIONS, POOLINGS, Call, Channels, Rule
+from pruning.shrinking.stream import Label, Stream
 
 
 def _keep(channels: Channels, call: Call) -> None:

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from pruning.shrink.depth import block_importance, removable_blocks, remove_blocks
+from pruning.shrinking.depth import block_importance, removable_blocks, remove_blocks
 
 
 class Times(nn.Module):

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from masking import filters, masked, outputs, randomised
 from torch import nn
 
-from pruning.shrink import coupled, prunable_filters, shrink
+from pruning.shrinking import coupled, prunable_filters, shrink
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from pruning.layers import weight_layers
-from pruning.shrink.stream import Label, Stream
+from pruning.shrinking.stream import Label, Stream
 
 POOLINGS = {f"{kind}_pool{n}d" for kind in ("max", "avg", "adaptive_max", "adaptive_avg") for n in (1, 2, 3)}
 ACTIVATIONS = set("relu relu6 hardtanh leaky_relu elu selu celu gelu silu hardswish mish tanh".split())

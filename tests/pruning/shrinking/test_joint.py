@@ -8,7 +8,7 @@ from harness.models.mobilenetv2_cifar import MobileNetV2Cifar
 from pruning.criteria import Magnitude
 from pruning.mask import Mask
 from pruning.ratios import Global, Uniform
-from pruning.shrink import Trace, coupled, from_channels, joined_filters, joint_mask, prunable_filters, shrink
+from pruning.shrinking import Trace, coupled, from_channels, joined_filters, joint_mask, prunable_filters, shrink
 
 
 class Residual(nn.Module):

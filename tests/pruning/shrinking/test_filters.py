@@ -9,9 +9,9 @@ from torch import nn
 
 from harness.models import build_model
 from pruning.mask import Mask
-from pruning.prune import make_mask
+from pruning.masking import make_mask
 from pruning.ratios import Uniform
-from pruning.shrink import Trace, coupled, prunable_filters, shrink
+from pruning.shrinking import Trace, coupled, prunable_filters, shrink
 
 INNER = [f"layer{stage}.{block}.conv1" for stage in (1, 2, 3) for block in range(3)]
 
@@ -154,7 +154,7 @@ def test_shrinking_needs_neither_torchvision_nor_torch_pruning():
 import sys
 sys.modules["torchvision"] = sys.modules["torch_pruning"] = None
 import torch
-from pruning.shrink import prunable_filters
+from pruning.shrinking import prunable_filters
 model = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.ReLU(), torch.nn.Linear(2, 2))
 assert prunable_filters(model, torch.ones(1, 2)) == ["0"]
 """

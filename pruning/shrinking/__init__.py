@@ -12,12 +12,12 @@ each time. `trace`, `follow` and `operators` find out how the layers hang togeth
 
 from __future__ import annotations
 
-from pruning.shrink.depth import block_importance, removable_blocks, remove_blocks
-from pruning.shrink.filters import coupled, left_over, prunable_filters, shrink
-from pruning.shrink.folding import fold, linearise, with_prelu
-from pruning.shrink.joint import from_channels, joined_filters, joint_mask
-from pruning.shrink.trace import Trace
-from pruning.shrink.transformer import attention_blocks, head_mask, hidden_layers, shrink_heads, shrink_hidden
+from pruning.shrinking.depth import block_importance, removable_blocks, remove_blocks
+from pruning.shrinking.filters import coupled, left_over, prunable_filters, shrink
+from pruning.shrinking.folding import fold, linearise, with_prelu
+from pruning.shrinking.joint import from_channels, joined_filters, joint_mask
+from pruning.shrinking.trace import Trace
+from pruning.shrinking.transformer import attention_blocks, head_mask, hidden_layers, shrink_heads, shrink_hidden
 
 __all__ = [
     "Trace",

@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from pruning.mask import Mask
-from pruning.recovery.fine_tune import MovingMask, fine_tune
+from pruning.recovery.fine_tuning import MovingMask, fine_tune
 
 
 class TrainWithTeacher(Protocol):

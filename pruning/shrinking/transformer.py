@@ -24,11 +24,11 @@ from pruning.criteria import Batches, Criterion
 from pruning.granularity import Heads
 from pruning.mask import Mask
 from pruning.ratios import Ratio
-from pruning.shrink.compare import outputs_of, require_same
-from pruning.shrink.filters import shrink
-from pruning.shrink.scores import scores_of
-from pruning.shrink.surgery import keep_inputs, keep_outputs
-from pruning.shrink.trace import Trace
+from pruning.shrinking.compare import outputs_of, require_same
+from pruning.shrinking.filters import shrink
+from pruning.shrinking.scores import scores_of
+from pruning.shrinking.surgery import keep_inputs, keep_outputs
+from pruning.shrinking.trace import Trace
 
 
 @dataclass(frozen=True)
@@ -173,10 +173,10 @@ def shrink_hidden(model: nn.Module, mask: Mask, example_inputs: torch.Tensor | T
     """A smaller copy of `model` without the hidden units that `mask` removes; other units stay, masked.
 
     Args:
-        mask: with the biases of the removed units; see `pruning.shrink.coupled`.
+        mask: with the biases of the removed units; see `pruning.shrinking.coupled`.
 
     Raises:
-        ValueError: no feed-forward pair is found; see also `pruning.shrink.shrink`.
+        ValueError: no feed-forward pair is found; see also `pruning.shrinking.shrink`.
     """
     layers = hidden_layers(model)
     if not layers:

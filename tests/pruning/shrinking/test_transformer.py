@@ -7,9 +7,9 @@ from torch import nn
 from pruning.criteria import Magnitude
 from pruning.granularity import Heads
 from pruning.mask import Mask
-from pruning.prune import make_mask
+from pruning.masking import make_mask
 from pruning.ratios import Global, Uniform
-from pruning.shrink import (
+from pruning.shrinking import (
     attention_blocks,
     coupled,
     head_mask,
