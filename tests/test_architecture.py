@@ -28,6 +28,23 @@ HEAVY = (
 )
 
 
+ROOMS = {"pruning": "mask", "hw_targets": "target", "harness": "contract", "submissions": "one", "studies": "two"}
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Path:
+    """Our packages, empty, under our rules."""
+    shutil.copy(REPOSITORY / "pyproject.toml", tmp_path)
+    for package in PACKAGES:
+        write(tmp_path, f"{package}/__init__.py", "")
+    return tmp_path
+
+
+def write(folder: Path, name: str, text: str) -> None:
+    (folder / name).parent.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_text(text)
+
+
 def lint_imports(folder: Path) -> subprocess.CompletedProcess[str]:
     """Check the contracts of `folder`'s pyproject.toml on the packages in `folder`."""
     code = "from importlinter.cli import lint_imports_command as lint; lint(['--no-cache'])"
@@ -54,17 +71,32 @@ def test_imports_point_one_way() -> None:
         ("studies", "submissions"),
     ],
 )
-def test_a_wrong_import_is_caught(tmp_path: Path, importer: str, imported: str) -> None:
-    shutil.copy(REPOSITORY / "pyproject.toml", tmp_path)
-    for package in PACKAGES:
-        (tmp_path / package).mkdir()
-        (tmp_path / package / "__init__.py").touch()
-    (tmp_path / imported / "wanted.py").write_text("VALUE = 1\n")
-    assert lint_imports(tmp_path).returncode == 0
-    (tmp_path / importer / "sly.py").write_text(f"def f():\n    from {imported} import wanted\n    return wanted\n")
-    done = lint_imports(tmp_path)
+def test_a_wrong_import_is_caught(house: Path, importer: str, imported: str) -> None:
+    write(house, f"{imported}/{ROOMS[imported]}.py", "VALUE = 1\n")
+    assert lint_imports(house).returncode == 0
+    inside = f"{importer}/{ROOMS[importer]}.py"
+    write(house, inside, f"def f():\n    from {imported} import {ROOMS[imported]}\n    return {ROOMS[imported]}\n")
+    done = lint_imports(house)
     assert done.returncode != 0
-    assert f"{importer}.sly -> {imported}.wanted" in done.stdout
+    assert f"{importer}.{ROOMS[importer]} -> {imported}.{ROOMS[imported]}" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        ({"harness/util/names.py": "def f():\n    import harness.cli.main\n", "harness/cli/main.py": ""}, "util.names"),
+        ({"hw_targets/cpu/a.py": "import hw_targets.eie.b", "hw_targets/eie/b.py": ""}, "hw_targets.cpu.a"),
+        ({"pruning/ratios/a.py": "import pruning.choices", "pruning/choices.py": ""}, "pruning.ratios.a"),
+        ({"harness/run/a.py": "import harness.run.b", "harness/run/b.py": "import harness.run.a"}, "No circle"),
+        ({"harness/attic/a.py": ""}, "attic"),  # a room that was given no floor
+    ],
+)
+def test_so_is_one_inside_a_package(house: Path, files: dict[str, str], said: str) -> None:
+    for name, text in files.items():
+        write(house, f"{Path(name).parent}/__init__.py", "")
+        write(house, name, text)
+    done = lint_imports(house)
+    assert done.returncode != 0 and said in done.stdout + done.stderr
 
 
 def test_no_file_is_longer_than_a_reader_bears() -> None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -138,7 +139,7 @@ class Tree:
                 yield from (
                     file.removesuffix(".py").replace("/", ".")
                     for file in self._files
-                    if file.startswith(inside) and file.endswith(".py") and "/" not in file[len(inside) :]
+                    if file.startswith(inside) and re.fullmatch(r"(?!__init__)\w+\.py", file[len(inside) :])
                 )
         for word in source.words:
             module = word.partition(":")[0]
