@@ -18,10 +18,10 @@ export PIP_ROOT_USER_ACTION := ignore
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo install test lint format bench clean
+.PHONY: help demo install test test-fast lint format bench clean
 
 help:  ## list these targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F '\t' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F '\t' '{printf "  make %-10s %s\n", $$1, $$2}'
 
 demo: $(VENV)/.installed  ## three entries on ResNet-20 and CIFAR-10: run, table, report
 	$(BIN)/openprune data fetch cifar10
@@ -37,6 +37,9 @@ install: $(VENV)/.installed  ## make .venv with openprune in it
 
 test: $(VENV)/.installed-test  ## the whole test suite
 	$(ONE_THREAD) $(BIN)/python -m pytest $(PYTEST)
+
+test-fast: $(VENV)/.installed-test  ## the tests that are not marked slow
+	$(ONE_THREAD) $(BIN)/python -m pytest $(PYTEST) -m "not slow"
 
 lint: $(VENV)/.installed-lint  ## style, types, import directions, spelling
 	$(BIN)/ruff check .

@@ -110,7 +110,7 @@ STALE: Mapping[str, set[str]] = {
     "harness/views/compare.py": set(),
     "harness/run/pipeline.py": set(),
     "harness/views/report/page.py": set(),
-    "harness/report/page.html.j2": set(),
+    "harness/views/report/page.html.j2": set(),
     "harness/cli/run.py": set(),
     "harness/conf/run.yaml": set(),
 }

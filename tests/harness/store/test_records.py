@@ -17,7 +17,7 @@ from harness.store.records import SCHEMA_VERSION, RecordError, from_json, json_s
 from hw_targets.target import Quantity
 
 GOLDEN = Path(__file__).parent / "records"
-SCHEMA_FILE = Path(__file__).parents[2] / "harness" / "schema" / f"record-v{SCHEMA_VERSION}.json"
+SCHEMA_FILE = Path(__file__).parents[3] / "harness" / "store" / "schema" / f"record-v{SCHEMA_VERSION}.json"
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
 PLAIN = st.recursive(

@@ -25,7 +25,7 @@ def in_processes(count: int, folder: Path, epochs: int) -> list[subprocess.Compl
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [sys.executable, str(Path(__file__).with_name("tiny.py")), str(folder), str(epochs)]
+    command = [sys.executable, str(Path(__file__).parents[1] / "tiny.py"), str(folder), str(epochs)]
     group = {
         "WORLD_SIZE": str(count),
         "LOCAL_WORLD_SIZE": str(count),

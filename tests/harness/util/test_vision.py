@@ -11,7 +11,7 @@ import pytest
 from harness.util import vision
 from harness.util.names import UsageError
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+REPOSITORY = Path(__file__).resolve().parents[3]
 FAILS_ONCE = """
 import sys, torch
 if not hasattr(torch.ops.torchvision, "qnms"):

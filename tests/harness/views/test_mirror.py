@@ -119,7 +119,7 @@ def test_a_lost_mirror_is_rebuilt_by_two_processes_at_once(make_record, tmp_path
         "from harness.views.results import read_records; root = Path(sys.argv[1]);"
         "print(mirror(read_records(root).records, root).made)"
     )
-    home = Path(__file__).parents[2]
+    home = Path(__file__).parents[3]
     command = [sys.executable, "-c", code, str(tmp_path)]
     both = [
         subprocess.Popen(command, cwd=home, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)
@@ -175,7 +175,7 @@ def test_the_telemetry_is_off():
         "    from mlflow.telemetry.utils import is_telemetry_disabled\n"
         "    print(is_telemetry_disabled())"
     )
-    home = Path(__file__).parents[2]
+    home = Path(__file__).parents[3]
     done = subprocess.run([sys.executable, "-c", code], cwd=home, capture_output=True, text=True, timeout=120)
     assert done.stdout.strip() == "True", done.stderr
 
