@@ -60,6 +60,7 @@ def test_a_study_that_can_time_something_says_so(name, lab, tiny):
     assert tiny(name)[0].measures == bool({"hw_targets.registry", "hw_targets.cpu.target"} & found.keys())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", STUDIES)
 def test_cells_build_and_one_of_each_kind_runs(name, lab, tiny, monkeypatch):
     study, settings = tiny(name)

@@ -11,6 +11,8 @@ import pytest
 from harness.util.names import UsageError
 from hw_targets.target import ModelRefused, TargetError, Unavailable
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize(
     ("name", "rule", "says"),

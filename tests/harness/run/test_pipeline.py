@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 import json
 
 from harness.entries.loading import load_entry
@@ -11,6 +13,7 @@ from harness.store.store import Store
 from harness.tasks import load_task
 
 
+@pytest.mark.slow
 def test_a_record_bears_the_methodology_of_the_stage_that_measured_it(counting_target, tmp_path):
     class Configured(counting_target):
         def configuration(self):

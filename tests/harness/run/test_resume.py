@@ -21,6 +21,8 @@ import os
 import time
 from pathlib import Path
 
+pytestmark = pytest.mark.slow
+
 
 class Entry:
     def compress(self, model, context):

@@ -107,7 +107,7 @@ def _called(path: str) -> list[str]:
     return [".".join(inside.with_suffix("").parts).removesuffix(".__init__")]
 
 
-pytestmark = pytest.mark.timeout(900)  # torch is started four times, on a machine that may be busy
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]  # torch is started four times, on a machine that may be busy
 TASK = load_task("digits_mlp")
 WEIGHTS = f"harness/references/shipped/{TASK.reference.weights}"  # its hash is in the key
 DOOR = "pruning/__init__.pyi"  # where each name is from; the key has what the names that are asked for come to

@@ -66,6 +66,7 @@ def test_the_facts_agree(task):
         assert heir.name != task.name and heir.superseded_by is None
 
 
+@pytest.mark.slow
 @EVERY
 def test_the_export_agrees_with_torch_at_any_batch_size_and_its_counts_are_the_tasks(task, tmp_path):
     model = build_model(task.model, seed=1).eval()
@@ -96,6 +97,7 @@ def test_the_shipped_weights_are_those_that_the_recipe_made(task):
     assert len(record["curve"]) == task.recipe.epochs
 
 
+@pytest.mark.slow
 @EVERY_SHIPPED
 def test_the_reference_reaches_its_recorded_accuracy_on_a_fixed_subset(task):
     data = load_dataset(task.dataset)

@@ -41,6 +41,7 @@ def test_one_output_by_hand():
     assert np.allclose(in_onnx(small, x)[:, 0], expected, atol=1e-6)
 
 
+@pytest.mark.slow
 @settings(max_examples=12, deadline=None)
 @given(
     st.sampled_from([(4, 9), (3, 5, 9), (2, 3, 4, 9)]),
