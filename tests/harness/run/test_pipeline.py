@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import pytest
-
 import json
+
+import pytest
 
 from harness.entries.loading import load_entry
 from harness.run.pipeline import Request, run
