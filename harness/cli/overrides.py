@@ -143,8 +143,11 @@ def _fields(schema: Any) -> dict[str, Any]:
 def _check_key(key: str, tree: Any) -> None:
     before = ""
     for part in key.split("."):
-        if before in OPEN_KEYS or not isinstance(tree, dict):
+        if before in OPEN_KEYS or tree is None:  # what is below is not known here
             return
+        if not isinstance(tree, dict):
+            hint = " The options of a target are written target.NAME.OPTION=…" if before == "targets" else ""
+            raise UsageError(f"{key}: {before} has a value and no keys below it.{hint}")
         if part not in tree:
             raise UnknownNameError(f"key in {before}" if before else "key", part, tree)
         tree, before = tree[part], f"{before}.{part}" if before else part

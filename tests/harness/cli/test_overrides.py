@@ -26,6 +26,8 @@ CHOICES = {
         ("targets=[cpu,eei]", "Did you mean eie"),
         ("targets=[cpu],[cpv]", "Did you mean cpu"),
         ("targets=cpu", r"targets is a list: write 'targets=\[cpu\]'"),
+        ("targets.cpu.intra_threads=1", r"options of a target are written target\.NAME\.OPTION"),
+        ("effort.quick=1", "effort has a value and no keys below it"),
         ("task.recipe.epohcs=3", "key in task.recipe named 'epohcs'. Did you mean epochs"),
         ("task.recipe.optimiser=adamw", "key in task.recipe named 'optimiser'. Did you mean optimizer"),
         ("dense", "write key=value"),
