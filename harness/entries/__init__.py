@@ -1,1 +1,1 @@
-"""What a submission hands over and what becomes of it: contract, worker, export, admission."""
+"""What a submission hands over and what becomes of it: loading, worker, export, admission, rules."""
