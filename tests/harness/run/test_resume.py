@@ -15,13 +15,12 @@ import pytest
 
 from harness.store.records import from_json
 
+pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[3]
 LOGS_ITS_CALLS = """
 import os
 import time
 from pathlib import Path
-
-pytestmark = pytest.mark.slow
 
 
 class Entry:
