@@ -2,28 +2,39 @@
 
 from __future__ import annotations
 
-import json
-import os
-import sys
-import tempfile
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from harness.cli.overrides import CONF
 from harness.util.names import UsageError
 
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
 T = TypeVar("T")
-OUTCOMES = "OPENPRUNE_OUTCOMES"
+Job = Callable[[dict[str, Any]], dict[str, Any]]
 
 
-def compose_and_call(
-    job: Callable[[dict[str, Any]], dict[str, Any]], config_name: str, overrides: Sequence[str], *, multirun: bool
-) -> tuple[list[dict[str, Any]], list[Exception]]:
-    """Call `job` with the composed configuration as a plain dictionary, once for each job of a sweep.
+def compose_and_call(job: Job, config_name: str, overrides: Sequence[str]) -> dict[str, Any]:
+    """Call `job` with the composed configuration as a plain dictionary, and return what it returns.
 
-    Hydra's launchers may run jobs in other processes, so what `job` returns comes back as a line of
-    JSON in a file that all of them append to.
+    Raises:
+        UsageError: the configuration cannot be composed.
+    """
+    from hydra import compose, initialize_config_dir
+
+    with _as_usage_errors(), initialize_config_dir(str(CONF), version_base="1.3", job_name=config_name):
+        composed = compose(config_name, list(overrides))
+        fields = _plain(composed)
+    return job(fields)
+
+
+def sweep(job: Job, config_name: str, overrides: Sequence[str]) -> tuple[list[dict[str, Any]], list[Exception]]:
+    """Call `job` once for each combination of the values in `overrides`, by the launcher that they name.
+
+    A launcher may run jobs in other processes; what they return comes back through it.
 
     Returns:
         What the jobs returned, and what others raised: a job that raises does not keep the rest of
@@ -32,42 +43,53 @@ def compose_and_call(
     Raises:
         UsageError: the configuration cannot be composed.
     """
-    import hydra
+    from hydra import initialize_config_dir
+    from hydra.core.global_hydra import GlobalHydra
+
+    with _as_usage_errors(), initialize_config_dir(str(CONF), version_base="1.3", job_name=config_name):
+        hydra = GlobalHydra.instance().hydra
+        assert hydra is not None
+        batches = hydra.multirun(config_name, partial(_caught, job), list(overrides), with_log_configuration=False)
+    outcomes = [done.return_value for batch in batches for done in batch]
+    return [each for each in outcomes if isinstance(each, dict)], [e for e in outcomes if isinstance(e, Exception)]
+
+
+def _caught(job: Job, config: DictConfig) -> dict[str, Any] | Exception:
+    """What `job` returns; what it raises is returned too, so that the sweep goes on, and raised when it is done."""
+    import pickle
+
+    try:
+        return job(_plain(config))
+    except Exception as error:  # noqa: BLE001
+        try:
+            pickle.loads(pickle.dumps(error))
+        except Exception:  # noqa: BLE001  it could not come back from another process
+            return (
+                UsageError(str(error))
+                if isinstance(error, UsageError)
+                else RuntimeError(f"{type(error).__name__}: {error}")
+            )
+        return error
+
+
+@contextmanager
+def _as_usage_errors() -> Iterator[None]:
+    """What Hydra finds wrong with a configuration is wrong usage."""
     from hydra.errors import HydraException
-    from omegaconf import DictConfig, OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
-    raised: list[Exception] = []
+    try:
+        yield
+    except (HydraException, OmegaConfBaseException) as error:
+        raise UsageError(str(error)) from error
 
-    @hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)
-    def application(config: DictConfig) -> None:
-        fields = OmegaConf.to_container(config, resolve=True)
-        assert isinstance(fields, dict)
-        try:
-            outcome = job({str(key): value for key, value in fields.items()})
-        except Exception as error:  # noqa: BLE001  the sweep goes on; raised again when it is done
-            raised.append(error)
-            outcome = {"error": f"{type(error).__name__}: {error}"}
-        with Path(os.environ[OUTCOMES]).open("a") as out:
-            out.write(json.dumps(outcome) + "\n")
 
-    with tempfile.TemporaryDirectory(prefix="openprune-") as folder:
-        outcomes = Path(folder, "outcomes")
-        outcomes.touch()
-        before = sys.argv
-        sys.argv = [f"openprune {config_name}", *(["--multirun"] if multirun else []), *overrides]
-        os.environ[OUTCOMES] = str(outcomes)
-        os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # errors reach `main` as they are
-        try:
-            application()
-        except (HydraException, OmegaConfBaseException) as error:
-            raise UsageError(str(error)) from error
-        finally:
-            sys.argv = before
-            del os.environ[OUTCOMES]
-        done = [json.loads(line) for line in outcomes.read_text().splitlines()]
-    elsewhere = [RuntimeError(f"in a process of the sweep: {each['error']}") for each in done if "error" in each]
-    return [each for each in done if "error" not in each], [*(raised or elsewhere)]
+def _plain(config: DictConfig) -> dict[str, Any]:
+    from omegaconf import OmegaConf
+
+    fields = OmegaConf.to_container(config, resolve=True)
+    assert isinstance(fields, dict)
+    return {str(key): value for key, value in fields.items()}
 
 
 def typed(schema: type[T], fields: dict[str, Any]) -> T:

@@ -47,7 +47,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(arguments: Sequence[str]) -> int:
     from harness.cli.commands import dispatch
+    from harness.cli.logs import show_logs
 
+    show_logs()
     try:
         return dispatch(arguments)
     except SystemExit as end:

@@ -24,10 +24,8 @@ def execute(args: argparse.Namespace) -> int:
     from harness.tasks import task_names
 
     ready = check_overrides(args.overrides, "train", {"task": task_names})
-    outcomes, errors = compose_and_call(train_job, "train", ready, multirun=False)
-    if errors:
-        raise errors[0]
-    for outcome in filter(None, outcomes):
+    outcome = compose_and_call(train_job, "train", ready)
+    if outcome:
         print(f"Weights:  {outcome['weights']}\nRecord:   {outcome['record']}\nCurve:    {outcome['curve']}")
         print(f"Accuracy: validation {outcome['validation']:.4f}, test {outcome['test']:.4f}")
     return 0

@@ -7,7 +7,7 @@ a process that is killed leaves nothing that looks finished.
 
 from __future__ import annotations
 
-import sys
+import logging
 import tarfile
 import zipfile
 import zlib
@@ -21,6 +21,7 @@ from harness.data.dataset import Samples, content_hash
 from harness.data.fetch import CorruptDataError, DataUnavailableError, Source, fetch, locked
 from harness.util.files import written_aside
 
+log = logging.getLogger(__name__)
 FILES = {"train": ("train_images.npy", "train_labels.npy"), "test": ("test_images.npy", "test_labels.npy")}
 MISSING = (FileNotFoundError, NotADirectoryError, CorruptDataError)
 UNDECODABLE = (
@@ -74,7 +75,7 @@ class StoredArrays:
                     f"{self.title} is not ready in {self.folder} ({error}). Run: openprune data fetch {self.name}"
                 ) from error
             if isinstance(error, CorruptDataError):
-                print(f"Warning: {error}; fetching it again.", file=sys.stderr, flush=True)
+                log.warning("Warning: %s; fetching it again.", error)
             return self._fetch()
 
     def accept(self, file: Path, source: Source) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import logging
 import tarfile
 import zipfile
 import zlib
@@ -15,6 +15,7 @@ from harness.data import data_root
 from harness.data.fetch import CorruptDataError, DataUnavailableError, Source, fetch, locked
 from harness.util.files import written_aside
 
+log = logging.getLogger(__name__)
 T = TypeVar("T")
 NOT_READY = (FileNotFoundError, NotADirectoryError, CorruptDataError)
 UNREADABLE = (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, OSError, LookupError, ValueError)
@@ -62,7 +63,7 @@ class Cached(Generic[T]):
             if not fetch:
                 raise DataUnavailableError(f"{self.title}: not ready ({error}). Run: {self.command}") from error
             if isinstance(error, CorruptDataError):
-                print(f"Warning: {error}; fetching it again.", file=sys.stderr, flush=True)
+                log.warning("Warning: %s; fetching it again.", error)
         return self._fetch()
 
     def _fetch(self) -> T:

@@ -1,10 +1,27 @@
-"""The ways in which an entry can break the rules."""
+"""The ways in which a submission can break the rules."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a run is not valid.
+
+    Attributes:
+        rule: the short name of the broken rule (`quality_target`, `operator_not_allowed`, …).
+        message: what was wrong, where, and what to do.
+        detail: a traceback or a log's end, where there is one.
+    """
+
+    rule: str
+    message: str
+    detail: str = ""
+
 
 class RuleBroken(Exception):
-    """The entry is at fault: the run's verdict is `invalid`, with `rule` and the message.
+    """The submission is at fault: the run's verdict is `invalid`, with `rule` and the message.
 
     Attributes:
         rule: a short name, the same in every record.
@@ -14,6 +31,11 @@ class RuleBroken(Exception):
     def __init__(self, rule: str, message: str, detail: str = "") -> None:
         super().__init__(message)
         self.rule, self.detail = rule, detail
+
+    @property
+    def failure(self) -> Failure:
+        """The same as a value."""
+        return Failure(self.rule, str(self), self.detail)
 
 
 class HarnessError(Exception):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from harness.util.names import UsageError
 if TYPE_CHECKING:
     from harness.references.train import ReferenceFiles
 
+log = logging.getLogger(__name__)
 Judge = Callable[[Task, "ReferenceFiles"], Mapping[str, Any]]  # returns the record, `test_accuracy` in it
 
 
@@ -50,10 +52,11 @@ def _train(task: Task, judge: Judge) -> None:
     with locked(cache_folder()):
         if isinstance(find_reference(task), ReferenceFile):
             return  # another process trained it while we waited
-        print(
-            f"The reference of {task.name} is trained once, now: {task.recipe.epochs} epochs. "
+        log.info(
+            "The reference of %s is trained once, now: %d epochs. "
             "It is kept, and a killed training goes on where it was.",
-            flush=True,
+            task.name,
+            task.recipe.epochs,
         )
         files = train_reference(task, cache_folder(), seed=SEED)
         reached = judge(task, files)["test_accuracy"]

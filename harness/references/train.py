@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -23,6 +24,8 @@ from harness.training.processes import device_name
 from harness.util.environment import describe_environment
 from harness.util.files import sha256_of_file, write_atomically, written_aside
 from harness.util.progress import progress_bar
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,7 @@ def train_reference(
     checkpoint = folder / f"{task.name}.checkpoint.pt"
     curve = resume(trainer, checkpoint, configuration)
     if main and curve:
-        print(f"Going on after epoch {len(curve)} of {checkpoint}.", flush=True)
+        log.info("Going on after epoch %d of %s.", len(curve), checkpoint)
     with _progress(task, recipe.epochs, shown=main) as advance:
         advance(len(curve))
         while len(trainer.curve) < recipe.epochs:
@@ -87,7 +90,7 @@ def train_reference(
                 curve.append({**asdict(line), "validation_accuracy": top1_accuracy(trainer.model, validation)})
                 save_checkpoint(checkpoint, {**trainer.state(), "validated": curve, "configuration": configuration})
                 write_curve(files.curve, task.title, curve)
-                _print_line(curve[-1], recipe.epochs)
+                _tell(curve[-1], recipe.epochs)
             advance(1)
     if main:
         _write(files, trainer, configuration, curve)
@@ -104,12 +107,9 @@ def _nothing(step: int) -> None:
     """Progress that nobody sees."""
 
 
-def _print_line(line: dict, epochs: int) -> None:
-    print(
-        f"epoch {line['epoch']:3d}/{epochs}  loss {line['loss']:.4f}  "
-        f"validation {line['validation_accuracy']:.4f}  {line['time_s']:.1f} s",
-        flush=True,
-    )
+def _tell(line: dict, epochs: int) -> None:
+    told = "epoch {epoch:3d}/{epochs}  loss {loss:.4f}  validation {validation_accuracy:.4f}  {time_s:.1f} s"
+    log.info("%s", told.format(epochs=epochs, **line))
 
 
 def _write(files: ReferenceFiles, trainer: Trainer, configuration: dict, curve: list[dict]) -> None:

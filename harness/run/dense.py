@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from harness.references.load import example_inputs, reference_module
 from harness.store.keys import reference_key
+from harness.store.model import StoredModel
 from harness.store.store import Store
 from harness.tasks.task import Task
 from harness.util.files import sha256_of_file
@@ -15,16 +16,20 @@ if TYPE_CHECKING:
     from harness.references.find import ReferenceFile
 
 
-def dense_stage(task: Task, weights: ReferenceFile, store: Store) -> str:
-    """Export the dense reference once for each store, and return its stage's key."""
+def dense_model(task: Task, weights: ReferenceFile, store: Store) -> StoredModel:
+    """The dense reference as ONNX, exported once for each store.
+
+    Raises:
+        OSError: the store cannot be written.
+    """
     key = reference_key(task, weights.sha256)
 
-    def work(scratch: Path) -> dict:
+    def work(scratch: Path) -> dict[str, str]:
         from harness.entries.export import export_onnx
 
         model = reference_module(task, weights.path)
         (scratch / "model.onnx").write_bytes(export_onnx(model, example_inputs(task.input)).SerializeToString())
         return {"onnx_sha256": sha256_of_file(scratch / "model.onnx")}
 
-    store.do("reference", key, work)
-    return key
+    done = store.do("reference", key, work)
+    return StoredModel(store.stage("reference", key) / "model.onnx", done["onnx_sha256"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx
@@ -11,6 +12,10 @@ from harness.data.dataset import Loader
 from harness.entries.rules import HarnessError, RuleBroken
 from harness.util.progress import progress_bar
 from hw_targets.target import Session, TargetError
+
+if TYPE_CHECKING:
+    from harness.data.dataset import Dataset
+    from harness.tasks.task import Task
 
 BATCH_SIZE = 100
 SAME_ANSWERS = 0.75  # at least, of a model whose rounding depends on the batch
@@ -63,6 +68,12 @@ def correct_answers(session: Session, test: Loader, *, classes: int, label: str)
     if not right:
         raise HarnessError("the test set is empty")
     return np.concatenate(right)
+
+
+def test_answers(session: Session, task: Task, data: Dataset, label: str, batch_size: int = BATCH_SIZE) -> np.ndarray:
+    """`correct_answers` on the test set of `task`'s data."""
+    test = data.loader("test", batch_size=batch_size)
+    return correct_answers(session, test, classes=task.input.classes, label=label)
 
 
 def worst_answers(answers: Callable[[int], np.ndarray]) -> np.ndarray:

@@ -80,21 +80,32 @@ def compress_key(task: Task, weights_sha256: str, entry: Entry, seed: int, tree:
     return stage_key({**parts, "machine": machine_fingerprint()} if asks_for_latency(entry, tree) else parts)
 
 
-def measure_key(
-    task: Task, *, model: str, dense: str, target: Target, effort: Effort, repeat: int, tree: Tree | None = None
-) -> str:
-    """Of the measuring stage.
+def judge_key(task: Task, *, model: str, dense: str, target: Target, tree: Tree | None = None) -> str:
+    """Of the judging stage.
 
     Args:
         model, dense: SHA-256 of the ONNX files.
     """
-    parts = {"model": model, "dense": dense, "effort": effort, "repeat": repeat}
-    return stage_key({**_judging(task, target, tree), **parts})
+    return stage_key({**_judging(task, target, tree), "model": model, "dense": dense})
 
 
 def dense_answers_key(task: Task, *, dense: str, target: Target, tree: Tree | None = None) -> str:
-    """Of the dense reference's answers on a target, which all its entries share."""
+    """Of the dense reference's answers on a target, which all submissions share."""
     return stage_key({**_judging(task, target, tree), "dense": dense})
+
+
+def measure_key(
+    task: Task, *, model: str, dense: str, target: Target, effort: Effort, repeat: int, tree: Tree | None = None
+) -> str:
+    """Of the measuring stage, in which the task is no more than its inputs.
+
+    Args:
+        model, dense: SHA-256 of the ONNX files.
+    """
+    sources = measure_sources(task, target, tree or installed())
+    inputs = {"dataset": task.dataset, "dataset_sha256": task.dataset_sha256}
+    parts = {"model": model, "dense": dense, "effort": effort, "repeat": repeat, **inputs}
+    return stage_key({**parts, **_on(target), **_code(sources)})
 
 
 def study_parts(
@@ -124,16 +135,25 @@ def compress_sources(task: Task, entry: Entry, tree: Tree) -> Closure:
     own = {path.relative_to(entry.folder).as_posix(): path for path in sources_below(entry.folder)}
     files = {f"{entry.folder.name}/{name}": path for name, path in own.items()}
     ways = [*_ways(task), *(TIMING if asks_for_latency(entry, tree) else ())]
-    found = tree.closure(["harness.run.compress"], files, _cut(ways))
+    found = tree.closure(["harness.run.compressing"], files, _cut(ways))
     beside = {name.partition("/")[0].removesuffix(".py") for name in own}
     return replace(found, libraries=found.libraries - beside)
 
 
+def judge_sources(task: Task, target: Target, tree: Tree) -> Closure:
+    return _target_sources("harness.run.judging", task, target, tree)
+
+
 def measure_sources(task: Task, target: Target, tree: Tree) -> Closure:
+    return _target_sources("harness.run.measuring", task, target, tree)
+
+
+def _target_sources(stage: str, task: Task, target: Target, tree: Tree) -> Closure:
+    """What a stage and its target can do; a target that is not one of ours is one file."""
     module, own = type(target).__module__, f"hw_targets.{target.name}"
     elsewhere = getattr(sys.modules.get(module), "__file__", None) if tree.path_of(module) is None else None
     files = {f"target/{module}": Path(elsewhere)} if elsewhere else NO_FILES
-    return tree.closure(["harness.run.measure", REGISTRY, module], files, _cut([*_ways(task), own]))
+    return tree.closure([stage, REGISTRY, module], files, _cut([*_ways(task), own]))
 
 
 def study_sources(module: str, task: Task, tree: Tree) -> Closure:
@@ -158,11 +178,15 @@ def _training(task: Task) -> dict[str, Any]:
 def _judging(task: Task, target: Target, tree: Tree | None) -> dict[str, Any]:
     return {
         "task": {name: value for name, value in asdict(task).items() if name not in WORDS},
-        "target": target.name,
-        "configuration": dict(target.configuration()),
-        "machine": machine_fingerprint(),
-        **_code(measure_sources(task, target, tree or installed())),
+        **_on(target),
+        **_code(judge_sources(task, target, tree or installed())),
     }
+
+
+def _on(target: Target) -> dict[str, Any]:
+    """The target as it is set, and the machine."""
+    configuration = dict(target.configuration())
+    return {"target": target.name, "configuration": configuration, "machine": machine_fingerprint()}
 
 
 def _code(sources: Closure) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The quality that an entry kept, beside the dense reference on the same samples."""
+"""The quality that a submission kept, beside the dense reference on the same samples."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Quality:
     """The metric on the full test set, on the target's own numerics.
 
     Attributes:
-        value: of the entry. The point estimate decides: valid means `value >= quality_target`.
+        value: of the submission. The point estimate decides: valid means `value >= quality_target`.
         reference: of the dense reference on the same samples and the same runtime.
         delta: `value − reference`, with its paired 95 % confidence interval.
     """
@@ -60,8 +60,8 @@ def paired_delta(right: np.ndarray, reference_right: np.ndarray) -> tuple[float,
     return (won - lost) / n, centre - half, centre + half
 
 
-def judge(right: np.ndarray, reference_right: np.ndarray, *, metric: str, quality_target: float) -> Quality:
-    """Put an entry's test result beside the reference's. The point estimate decides, as in MLPerf."""
+def quality_of(right: np.ndarray, reference_right: np.ndarray, *, metric: str, quality_target: float) -> Quality:
+    """Put a submission's test result beside the reference's. The point estimate decides, as in MLPerf."""
     delta, low, high = paired_delta(right, reference_right)
     return Quality(
         metric=metric,

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
+from harness.entries.rules import Failure
 from harness.store.methodology import METHODOLOGY
 from harness.store.quality import Quality
 from hw_targets.target import Quantity
@@ -22,21 +23,6 @@ if TYPE_CHECKING:
 
 SCHEMA_VERSION = 2
 Verdict = Literal["valid", "invalid", "error"]
-
-
-@dataclass(frozen=True)
-class Failure:
-    """Why a run is not valid.
-
-    Attributes:
-        rule: the short name of the broken rule (`quality_target`, `operator_not_allowed`, …).
-        message: what was wrong, where, and what to do.
-        detail: a traceback or a log's end, where there is one.
-    """
-
-    rule: str
-    message: str
-    detail: str = ""
 
 
 @dataclass(frozen=True)

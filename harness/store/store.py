@@ -3,6 +3,7 @@
     runs/
       reference/<key>/    the dense model as ONNX
       compress/<key>/     stage.json, model.onnx, log.txt
+      judge/<key>/        stage.json: the quality on a target
       measure/<key>/      stage.json, LoadGen's logs
       records/<id>.json   the truth; everything else can be made again from it
 
@@ -27,7 +28,7 @@ from harness.store.records import Record, from_json, to_json
 from harness.util.files import write_atomically
 from harness.util.names import UsageError
 
-STAGES = ("reference", "compress", "measure")
+STAGES = ("reference", "compress", "judge", "measure")
 GC_AGE_S = 24 * 3600
 
 
@@ -118,7 +119,7 @@ class Store:
     def gc(self, *, dry_run: bool = False) -> list[Path]:
         """Remove what no record refers to: orphaned stages and scratch folders.
 
-        Records and dense references are never removed, nor stages younger than a day, which a run
+        Records, dense references and what was judged are never removed, nor stages younger than a day, which a run
         may be about to use, nor anything whose lock another process holds.
 
         Returns:

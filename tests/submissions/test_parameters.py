@@ -10,7 +10,7 @@ import pytest
 
 from harness.entries.loading import load_entry, submission_names
 from harness.entries.worker import Job, check_job
-from harness.run.checking import check_stage
+from harness.run.preparing import check_parameters
 from harness.tasks import load_task
 from harness.util.names import UsageError
 
@@ -103,15 +103,15 @@ def test_good_choices_pass_and_entries_without_a_check_start_no_process(monkeypa
     monkeypatch.setattr(sys, "path", list(sys.path))
     assert check_job(compose({})).usage is None
     monkeypatch.setattr("subprocess.Popen", None)
-    check_stage(load_task("digits_mlp"), load_entry("magnitude"), 0)
+    check_parameters(load_task("digits_mlp"), load_entry("magnitude"), 0)
 
 
 def test_the_check_is_in_a_process_of_its_own(tmp_path):
     task = load_task("digits_mlp")
     with pytest.raises(UsageError, match=r"compose: .*Did you mean magnitude"):
-        check_stage(task, load_entry("compose", {**GOOD, "criterion": "magnitud"}), 0)
+        check_parameters(task, load_entry("compose", {**GOOD, "criterion": "magnitud"}), 0)
     (tmp_path / "mine").mkdir()
     code = "class Entry:\n    def check(self, config):\n        raise RuntimeError('oh')\n"
     (tmp_path / "mine" / "submission.py").write_text(code)
     with pytest.raises(UsageError, match="RuntimeError: oh"):
-        check_stage(task, load_entry("mine", None, tmp_path), 0)
+        check_parameters(task, load_entry("mine", None, tmp_path), 0)

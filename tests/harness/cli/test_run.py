@@ -17,9 +17,9 @@ def begun(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[dict[str, Any
     jobs: list[dict[str, Any]] = []
 
     def job(fields: dict[str, Any]) -> dict[str, Any]:
-        from harness.cli.run import requests
+        from harness.cli.requests import make_requests
 
-        requests(fields)
+        make_requests(fields)
         jobs.append(fields)
         return {"ids": [], "fresh": 0}
 

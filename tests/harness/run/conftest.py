@@ -9,7 +9,8 @@ import pytest
 
 from harness.data import load_dataset
 from harness.entries.loading import load_entry
-from harness.run.pipeline import Request, run
+from harness.run.pipeline import run
+from harness.run.values import Request
 from harness.store.store import Store
 from harness.tasks import load_task
 from hw_targets.target import Available, Measurement, Quantity
@@ -55,7 +56,7 @@ def adversary(cifar10, tmp_path):
         task = load_task("cifar10_resnet20")
         task = replace(task, budget=replace(task.budget, compress_s=limit_s))
         request = Request(task, load_entry(name, {}, folder), (target or CountingTarget(),))
-        (record,) = run(request, Store(tmp_path / "runs"), say=lambda line: None).records
+        (record,) = run(request, Store(tmp_path / "runs")).records
         return record
 
     return run_it

@@ -44,7 +44,7 @@ def test_parameters_that_the_entry_refuses_are_wrong_usage(adversary):
 
 
 def test_a_hanging_entry_is_ended_with_all_its_children(adversary, monkeypatch):
-    monkeypatch.setattr("harness.run.compress.START_ALLOWANCE_S", 8.0)
+    monkeypatch.setattr("harness.entries.process.START_ALLOWANCE_S", 8.0)
     record = adversary("hangs", limit_s=2)
     assert (record.verdict, record.failure.rule) == ("invalid", "time_limit")
     child = int(re.search(r"child (\d+)", record.failure.detail).group(1))

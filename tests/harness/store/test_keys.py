@@ -11,7 +11,7 @@ import pytest
 
 from harness.entries.loading import load_entry, submission_names
 from harness.store import keys
-from harness.store.keys import compress_key, dense_answers_key, measure_key, reference_key, study_parts
+from harness.store.keys import compress_key, dense_answers_key, judge_key, measure_key, reference_key, study_parts
 from harness.store.sources import REPOSITORY, Tree
 from harness.store.store import stage_key
 from harness.tasks import load_task, task_names
@@ -31,6 +31,10 @@ def _measure(name: str, task=DIGITS) -> Callable[[Tree], str]:
     return lambda tree: measure_key(task, **subject, effort="quick", repeat=0, tree=tree)
 
 
+def _judge(name: str, task=DIGITS) -> Callable[[Tree], str]:
+    return lambda tree: judge_key(task, model="model", dense="dense", target=make_target(name), tree=tree)
+
+
 def _study(name: str, *, measures: bool = False) -> Callable[[Tree], str]:
     return lambda tree: stage_key(study_parts(f"studies.{name}", DIGITS, "weights", measures=measures, tree=tree))
 
@@ -42,6 +46,8 @@ STAGES: Mapping[str, Callable[[Tree], str]] = {
     "compress:magnitude": _compress("magnitude"),
     "compress:kernel_patterns": _compress("kernel_patterns", CIFAR),
     "compress:netadapt": _compress("netadapt", CIFAR),
+    "judge:cpu": _judge("cpu"),
+    "judge:eie": _judge("eie", CIFAR),
     "measure:cpu": _measure("cpu"),
     "measure:eie": _measure("eie", CIFAR),
     "study:speed": _study("speed", measures=True),
@@ -50,10 +56,11 @@ STAGES: Mapping[str, Callable[[Tree], str]] = {
 REFERENCES = {"reference:digits", "reference:cifar10"}
 PRUNING = {"compress:magnitude", "compress:kernel_patterns", "compress:netadapt"}
 COMPRESS = {"compress:dense"} | PRUNING
-MEASURE = {"measure:cpu", "measure:eie"}
+JUDGE, MEASURE = {"judge:cpu", "judge:eie"}, {"measure:cpu", "measure:eie"}
+ON_TARGET = JUDGE | MEASURE
 STUDY = {"study:speed", "study:criteria"}
-ON_CIFAR = {"reference:cifar10", "compress:kernel_patterns", "compress:netadapt", "measure:eie"}
-TIMED = {"compress:netadapt", "measure:cpu", "study:speed"}
+ON_CIFAR = {"reference:cifar10", "compress:kernel_patterns", "compress:netadapt", "judge:eie", "measure:eie"}
+TIMED = {"compress:netadapt", "judge:cpu", "measure:cpu", "study:speed"}
 
 # File → the stages that a change of its code makes stale; a change of anything else in it, none.
 STALE: Mapping[str, set[str]] = {
@@ -67,30 +74,32 @@ STALE: Mapping[str, set[str]] = {
     "harness/training/loop.py": COMPRESS | STUDY,
     "harness/training/accuracy.py": COMPRESS | STUDY,
     "harness/references/train.py": set(),
-    "harness/data/digits.py": {"compress:dense", "compress:magnitude", "measure:cpu"} | STUDY,
+    "harness/data/digits.py": {"compress:dense", "compress:magnitude", "judge:cpu", "measure:cpu"} | STUDY,
     "harness/data/cifar10.py": ON_CIFAR - REFERENCES,
-    "harness/data/__init__.py": COMPRESS | MEASURE | STUDY,
+    "harness/data/__init__.py": COMPRESS | ON_TARGET | STUDY,
     "harness/models/mlp.py": {"reference:digits", "compress:dense", "compress:magnitude"} | STUDY,
-    "harness/models/resnet_cifar.py": ON_CIFAR - MEASURE,
+    "harness/models/resnet_cifar.py": ON_CIFAR - ON_TARGET,
     "harness/models/__init__.py": REFERENCES | COMPRESS | STUDY,
     "harness/entries/worker.py": COMPRESS,
-    "harness/run/compress.py": COMPRESS,
+    "harness/run/compressing.py": COMPRESS,
+    "harness/entries/process.py": COMPRESS,
     "harness/entries/context.py": COMPRESS | STUDY,
     "harness/entries/export.py": REFERENCES | COMPRESS | STUDY,
     "harness/run/dense.py": REFERENCES,
     "harness/run/reference.py": set(),
     "harness/references/load.py": REFERENCES | COMPRESS | STUDY,
-    "harness/run/measure.py": MEASURE,
-    "harness/entries/admit.py": MEASURE,
-    "harness/run/evaluate.py": MEASURE,
-    "harness/store/quality.py": MEASURE,
-    "hw_targets/registry.py": {"compress:netadapt"} | MEASURE,
+    "harness/run/judging.py": JUDGE,
+    "harness/run/measuring.py": MEASURE,
+    "harness/entries/admit.py": JUDGE,
+    "harness/run/evaluate.py": JUDGE,
+    "harness/store/quality.py": JUDGE,
+    "hw_targets/registry.py": {"compress:netadapt"} | ON_TARGET,
     "hw_targets/cpu/settings.py": TIMED,
     "hw_targets/cpu/measuring_process.py": TIMED,
     "hw_targets/cpu/runner.py": TIMED,
-    "hw_targets/eie/timing.py": {"compress:netadapt", "measure:eie"},
-    "hw_targets/graph/trace.py": {"compress:netadapt", "study:speed"} | MEASURE,
-    "hw_targets/technology.yaml": {"compress:netadapt", "study:speed"} | MEASURE,
+    "hw_targets/eie/timing.py": {"compress:netadapt", "judge:eie", "measure:eie"},
+    "hw_targets/graph/trace.py": {"compress:netadapt", "study:speed"} | ON_TARGET,
+    "hw_targets/technology.yaml": {"compress:netadapt", "study:speed"} | ON_TARGET,
     "studies/speed.py": {"study:speed"},
     "studies/criteria.py": {"study:criteria"},
     "studies/lab.py": STUDY,
@@ -207,15 +216,16 @@ def test_libraries_belong_to_all_and_the_machine_to_what_is_timed(
     with monkeypatch.context() as patched:
         version = keys.library_version
         patched.setattr(keys, "library_version", lambda name: "0" if name == "numba" else version(name))
-        assert changed() == {"measure:eie", "compress:netadapt"}
+        assert changed() == {"judge:eie", "measure:eie", "compress:netadapt"}
     monkeypatch.setattr(keys, "machine_fingerprint", lambda: "another")
-    assert changed() == {"compress:netadapt", "study:speed"} | MEASURE
+    assert changed() == {"compress:netadapt", "study:speed"} | ON_TARGET
 
 
 def test_every_library_that_a_stage_imports_has_a_version() -> None:
     tree = TREE
     closures = [keys.reference_sources(task, tree) for task in map(load_task, task_names())]
     closures += [keys.compress_sources(DIGITS, load_entry(name), tree) for name in submission_names()]
+    closures += [keys.judge_sources(CIFAR, make_target(name), tree) for name in target_names()]
     closures += [keys.measure_sources(CIFAR, make_target(name), tree) for name in target_names()]
     closures += [keys.study_sources(f"studies.{name}", DIGITS, tree) for name in STUDIES]
     optional = {"zeus", "transformers", "tokenizers"}
@@ -233,6 +243,7 @@ def test_values_belong_to_the_keys_of_the_stages_that_take_them() -> None:
         return {
             "reference": reference_key(task, weights, tree),
             "compress": compress_key(task, weights, entry, seed, tree),
+            "judge": judge_key(task, **measured, tree=tree),
             "measure": measure_key(task, **measured, effort=effort, repeat=repeat, tree=tree),
             "answers": dense_answers_key(task, dense=reference, target=target[on], tree=tree),
             "study": stage_key(study_parts("studies.criteria", task, weights, measures=False, tree=tree)),
@@ -246,9 +257,10 @@ def test_values_belong_to_the_keys_of_the_stages_that_take_them() -> None:
     assert stale(weights="others") == set(same)
     assert stale(seed=1) == {"compress"}
     assert stale(entry=replace(dense, parameters={"a": 1})) == {"compress"}
-    assert stale(model="n") == stale(effort="standard") == stale(repeat=1) == {"measure"}
-    assert stale(on="slow") == {"measure", "answers"}
+    assert stale(model="n") == {"judge", "measure"}
+    assert stale(effort="standard") == stale(repeat=1) == {"measure"}
+    assert stale(on="slow") == {"judge", "measure", "answers"}
     longer = replace(DIGITS, recipe=replace(DIGITS.recipe, epochs=DIGITS.recipe.epochs + 1))
-    assert stale(task=longer) == {"compress", "measure", "answers", "study"}
-    assert stale(task=replace(DIGITS, quality_ratio=0.5)) == {"measure", "answers"}
+    assert stale(task=longer) == {"compress", "judge", "answers", "study"}
+    assert stale(task=replace(DIGITS, quality_ratio=0.5)) == {"judge", "answers"}
     assert stale(task=replace(DIGITS, title="Other words", notes="Other words.")) == set()

@@ -12,7 +12,14 @@ from pathlib import Path
 import pytest
 
 from harness.entries.loading import load_entry
-from harness.store.keys import SETTLED, asks_for_latency, compress_sources, measure_sources, reference_sources
+from harness.store.keys import (
+    SETTLED,
+    asks_for_latency,
+    compress_sources,
+    judge_sources,
+    measure_sources,
+    reference_sources,
+)
 from harness.store.sources import PACKAGES, REPOSITORY, Closure, Tree
 from harness.tasks import load_task
 from hw_targets.registry import make_target
@@ -48,24 +55,33 @@ class Entry:
         return mask.apply_(context.train(model, epochs=1, mask=mask))
 """
 COMPRESS = """
-from harness.run.compress import compress_stage
-from harness.run.dense import dense_stage
+from harness.run.compressing import Delivered, compress
+from harness.run.dense import dense_model
+from harness.run.values import Prepared, Request
 entries = load_entry("dense"), load_entry("asking", submission_dir=sys.argv[2])
 os.environ["STAGE"] = "reference"
-dense_stage(task, weights, store)
+dense = dense_model(task, weights, store)
 for entry in entries:
     os.environ["STAGE"] = entry.name
-    assert "onnx_sha256" in compress_stage(task, weights, entry, 0, store)
+    done = compress(Request(task, entry, ()), Prepared(weights, entry.name, dense), store)
+    assert isinstance(done, Delivered), done
+"""
+PAIR = """
+from harness.run.dense import dense_model
+from harness.run.values import Pair, Request
+from hw_targets.registry import make_target
+request, dense = Request(task, load_entry("dense"), ()), dense_model(task, weights, store)
+"""
+JUDGE = """
+from harness.run.judging import Judged, judge
+os.environ["STAGE"] = "judge:eie"
+assert isinstance(judge(request, make_target("eie"), Pair(dense, dense), store), Judged)
 """
 MEASURE = """
-from harness.run.measure import Subject, measure_stage
-from hw_targets.registry import make_target
-(dense,) = store.root.glob("reference/*/model.onnx")
-subject = Subject(dense, "entry", dense, "reference")
+from harness.run.measuring import Measured, measure
 for name in ("eie", "cpu"):
-    os.environ["STAGE"] = name
-    done = measure_stage(task, subject, make_target(name), effort="quick", repeat=0, store=store, say=print)
-    assert "measurement" in done, done
+    os.environ["STAGE"] = f"measure:{name}"
+    assert isinstance(measure(request, make_target(name), Pair(dense, dense), store), Measured)
 """
 
 
@@ -83,7 +99,7 @@ def opened(folder: Path) -> dict[str, set[str]]:
     log = folder / "opened"
     paths = os.pathsep.join([str(folder), str(REPOSITORY)])
     environment = {**os.environ, "PYTHONPATH": paths, "OPENED": str(log), "XDG_CACHE_HOME": str(folder / "cache")}
-    for script in (COMPRESS, MEASURE):
+    for script in (COMPRESS, PAIR + JUDGE, PAIR + MEASURE):
         command = [sys.executable, "-P", "-c", PREPARE + script, str(folder / "store"), str(folder)]
         done = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True)
         assert done.returncode == 0, done.stdout + done.stderr
@@ -122,13 +138,17 @@ STAGES: dict[str, tuple[Callable[[Tree, Path], Closure], set[str]]] = {
         lambda tree, folder: compress_sources(TASK, load_entry("asking", submission_dir=folder), tree),
         {"pruning.criteria.taylor", "hw_targets.cpu.runner", "hw_targets.eie.timing", "hw_targets.registry"},
     ),
-    "cpu": (
+    "judge:eie": (
+        lambda tree, _: judge_sources(TASK, make_target("eie"), tree),
+        {"hw_targets.eie.session", "harness.run.evaluate", "harness.entries.admit"},
+    ),
+    "measure:cpu": (
         lambda tree, _: measure_sources(TASK, make_target("cpu"), tree),
         {"hw_targets.cpu.measuring_process", "hw_targets.cpu.loadgen", "hw_targets/technology.yaml"},
     ),
-    "eie": (
+    "measure:eie": (
         lambda tree, _: measure_sources(TASK, make_target("eie"), tree),
-        {"hw_targets.eie.timing", "harness.run.evaluate", "hw_targets/technology.yaml"},
+        {"hw_targets.eie.timing", "hw_targets.graph.trace", "hw_targets/technology.yaml"},
     ),
 }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from harness.store.quality import judge, paired_delta
+from harness.store.quality import paired_delta, quality_of
 
 
 def test_worked_example():
@@ -42,5 +42,7 @@ def test_lengths_must_agree():
 
 
 def test_judging_puts_both_side_by_side():
-    quality = judge(np.array([True, True, False, True]), np.ones(4, bool), metric="top1_accuracy", quality_target=0.99)
+    quality = quality_of(
+        np.array([True, True, False, True]), np.ones(4, bool), metric="top1_accuracy", quality_target=0.99
+    )
     assert (quality.value, quality.reference, quality.delta, quality.samples) == (0.75, 1.0, -0.25, 4)
