@@ -21,4 +21,3 @@ def show_logs() -> None:
     if not any(isinstance(handler, _ToStandardError) for handler in logger.handlers):
         logger.addHandler(_ToStandardError())
     logger.setLevel(logging.INFO)
-    logger.propagate = False

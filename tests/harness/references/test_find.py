@@ -36,12 +36,14 @@ def trained():
     return replace(task, name="tiny", reference=origin, recipe=replace(task.recipe, epochs=20))
 
 
-def test_a_trained_reference_is_made_once_and_found_again(cache, trained, capsys):
+def test_a_trained_reference_is_made_once_and_found_again(cache, trained, caplog):
+    caplog.set_level("INFO", "harness")
     assert isinstance(find_reference(trained), Missing)
     assert any("openprune train task=tiny" in line for line in missing_for(trained))
     made = reference_file(trained)
-    assert "trained once" in capsys.readouterr().out
-    assert reference_file(trained) == made and "trained once" not in capsys.readouterr().out
+    assert "trained once" in caplog.text
+    caplog.clear()
+    assert reference_file(trained) == made and "trained once" not in caplog.text
     record = json.loads(made.path.with_suffix(".json").read_text())
     assert record["weights_sha256"] == made.sha256 and record["test_accuracy"] >= trained.quality_target
 
