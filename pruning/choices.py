@@ -7,32 +7,21 @@ decide. Such a combination is refused, with the reason.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 from pruning.criteria import CRITERIA, Criterion
 from pruning.granularity import GRANULARITIES, Granularity, Pattern
-from pruning.names import choose, nearest
-from pruning.quantise import quantise_aware, share_weights, to_int8
-from pruning.ratios import ALLOCATIONS, RATIOS, Ratio
-from pruning.ratios.allocations import OPTIONS as ALLOCATION_OPTIONS
+from pruning.names import choose
+from pruning.options import check_names, check_types, made
+from pruning.quantise.quantisers import QUANTISERS, Quantiser
+from pruning.ratios import ALLOCATIONS, RATIOS, Problem, Ratio
 from pruning.recovery import PENALTIES, Regularised
-from pruning.schedules import SCHEDULES
+from pruning.schedules import SCHEDULES, Schedule
 
-T = TypeVar("T")
 RECOVERIES = ("none", "fine_tune", "distil", "reconstruct")
-QUANTISED_BY = {"codebook": share_weights, "int8": to_int8, "qat": quantise_aware}
-QUANTISERS = ("none", *QUANTISED_BY)
 KINDS = ("criterion", "granularity", "ratio", "schedule", "quantise")
-WITHIN_LAYERS = ("feature_map", "regression")
-SHRINKABLE = ("filter", "channel", "heads")
-JUDGED = ("sensitivity", "amc", "netadapt")  # allocations that evaluate pruned models
-PROBLEM_OPTIONS = ("multiple_of", "keep_at_least", "fine_tune", "by_latency")
-# What the pipeline itself hands to schedules and quantisers.
-GIVEN = ("model", "mask_at", "sparsity", "train", "epochs", "learning_rate", "mask", "data", "calibration")
-TRAINING = ("gradual", "rigl", "lottery")  # they prune while they train
 
 
 @dataclass(frozen=True)
@@ -87,7 +76,7 @@ class Choices:
         self._check_types()
         choose("schedule", self.schedule, SCHEDULES)
         choose("recovery", self.recovery, dict.fromkeys(RECOVERIES))
-        choose("quantiser", self.quantise, dict.fromkeys(QUANTISERS))
+        choose("quantiser", self.quantise, {"none": None, **QUANTISERS})
         if self.start not in ("trained", "fresh"):
             raise ValueError(f"start is trained or fresh, not {self.start!r}.")
         if self.epochs < 0 or self.batches < 1:
@@ -95,27 +84,35 @@ class Choices:
         if self.sparsity is not None and not 0 <= self.sparsity < 1:
             raise ValueError(f"sparsity is the share that is removed, in 0…1 without 1, not {self.sparsity}.")
         self.make_penalty()
-        criterion, groups = self.make_criterion(), self.make_granularity()
-        if criterion.unit != "weight" and self.granularity != criterion.unit:
-            raise ValueError(
-                f"criterion={self.criterion} scores whole {criterion.unit}s and says nothing about single weights or "
-                f"other groups of them; choose granularity={criterion.unit}, or another criterion."
-            )
-        if self.criterion in WITHIN_LAYERS and self.ratio in (None, "global"):
-            raise ValueError(
-                f"Scores by criterion={self.criterion} compare within a layer only, so one threshold over all layers "
-                "says nothing; choose ratio=uniform, or an allocation."
-            )
+        groups = self.make_granularity()
+        self._check_criterion(self.make_criterion())
         self._check_share(isinstance(groups, Pattern))
-        self._check_schedule()
+        self._check_schedule(SCHEDULES[self.schedule])
         self._check_start()
-        self._check_heads()
+        if self.joins_layers:
+            self._check_joint()
         self._check_options()
-        if self.shrink and self.granularity not in SHRINKABLE:
+        if self.shrink and not self.can_shrink:
+            able = ", ".join(name for name, kind in GRANULARITIES.items() if getattr(kind, "shrinkable", False))
             raise ValueError(
                 f"shrink takes out what is removed whole, and granularity={self.granularity} leaves holes; "
-                f"choose one of {', '.join(SHRINKABLE)}."
+                f"choose one of {able}."
             )
+
+    @property
+    def can_shrink(self) -> bool:
+        """Whether what the granularity prunes can be taken out."""
+        return bool(getattr(GRANULARITIES[self.granularity], "shrinkable", False))
+
+    @property
+    def joins_layers(self) -> bool:
+        """Whether a group of the granularity lies in several layers."""
+        return bool(getattr(GRANULARITIES[self.granularity], "several_layers", False))
+
+    @property
+    def quantiser(self) -> Quantiser | None:
+        """The last step, or None for none."""
+        return QUANTISERS.get(self.quantise)
 
     def _check_types(self) -> None:
         """What a command line can get wrong."""
@@ -135,6 +132,18 @@ class Choices:
             if not isinstance(options, Mapping):
                 raise ValueError(f"options.{kind} must map names to values, not {options!r}.")
 
+    def _check_criterion(self, criterion: Criterion) -> None:
+        if criterion.unit not in ("weight", self.granularity):
+            raise ValueError(
+                f"criterion={self.criterion} scores whole {criterion.unit}s and says nothing about single weights or "
+                f"other groups of them; choose granularity={criterion.unit}, or another criterion."
+            )
+        if not getattr(criterion, "comparable_across_layers", True) and self.ratio in (None, "global"):
+            raise ValueError(
+                f"Scores by criterion={self.criterion} compare within a layer only, so one threshold over all layers "
+                "says nothing; choose ratio=uniform, or an allocation."
+            )
+
     def _check_share(self, is_pattern: bool) -> None:
         if self.ratio == "per_layer" and not is_pattern:
             if self.sparsity is not None or "sparsity" not in self.options.get("ratio", {}):
@@ -142,7 +151,7 @@ class Choices:
                     "ratio=per_layer takes the share of each layer, as options.ratio.sparsity, a mapping from the name "
                     "of its weight; leave sparsity itself out."
                 )
-            if self.schedule != "one_shot":
+            if SCHEDULES[self.schedule].several:
                 raise ValueError(f"ratio=per_layer has one share a layer, and schedule={self.schedule} several.")
             self.make_ratio(0.0)
             return
@@ -159,19 +168,21 @@ class Choices:
                 f"granularity={self.granularity} fixes by itself how many weights stay; leave ratio and sparsity out "
                 "(its options say how many)."
             )
-        if self.schedule != "one_shot":
+        if SCHEDULES[self.schedule].several:
             raise ValueError(f"granularity={self.granularity} has one sparsity, and schedule={self.schedule} several.")
 
-    def _check_schedule(self) -> None:
-        if self.schedule == "rigl" and (self.granularity != "element" or self.shrink):
-            raise ValueError("schedule=rigl moves single weights; choose granularity=element, without shrink.")
-        if self.schedule in TRAINING and (self.epochs < 1 or self.recovery in ("none", "reconstruct")):
+    def _check_schedule(self, schedule: Schedule) -> None:
+        if schedule.single_weights and (self.granularity != "element" or self.shrink):
+            raise ValueError(
+                f"schedule={self.schedule} moves single weights; choose granularity=element, without shrink."
+            )
+        if schedule.trains and (self.epochs < 1 or self.recovery in ("none", "reconstruct")):
             raise ValueError(
                 f"schedule={self.schedule} prunes while it trains; choose epochs=1 or more, and recovery=fine_tune "
                 "or distil."
             )
-        if self.schedule == "lottery" and self.start == "fresh":
-            raise ValueError("schedule=lottery trains the fresh model itself; leave out start=fresh.")
+        if schedule.takes_fresh and self.start == "fresh":
+            raise ValueError(f"schedule={self.schedule} trains the fresh model itself; leave out start=fresh.")
 
     def _check_start(self) -> None:
         if self.start == "trained":
@@ -182,86 +193,58 @@ class Choices:
             raise ValueError(
                 "start=fresh prunes a model that is yet to be trained; choose a recovery, and epochs=1 or more."
             )
-        if self.ratio in JUDGED:
+        if self.ratio is not None and self.ratio in ALLOCATIONS and ALLOCATIONS[self.ratio].judges:
             raise ValueError(f"ratio={self.ratio} judges by accuracy, and with start=fresh there is none yet.")
 
-    def _check_heads(self) -> None:
-        if self.granularity != "heads":
-            return
+    def _check_joint(self) -> None:
         if self.ratio in ALLOCATIONS:
-            raise ValueError(f"granularity=heads cuts four layers at once, and ratio={self.ratio} shares out by layer.")
+            raise ValueError(
+                f"granularity={self.granularity} cuts four layers at once, and ratio={self.ratio} shares out by layer."
+            )
         if self.layers is not None or self.skip_first_conv or self.skip_last_linear:
-            raise ValueError("granularity=heads takes the heads of all blocks; leave layers and skip_… out.")
+            raise ValueError(
+                f"granularity={self.granularity} takes the heads of all blocks; leave layers and skip_… out."
+            )
         if self.options.get("granularity"):
-            raise ValueError("granularity=heads reads the size of a head from the model; leave its options out.")
+            raise ValueError(
+                f"granularity={self.granularity} reads the size of a head from the model; leave its options out."
+            )
 
     def _check_options(self) -> None:
         """The options of what is made later: of the schedule, an allocation, the quantiser."""
-        taken = {"schedule": _keywords(SCHEDULES[self.schedule])}
-        taken["quantise"] = _keywords(QUANTISED_BY[self.quantise]) if self.quantise != "none" else []
-        if self.quantise in ("codebook", "qat"):
-            taken["quantise"].append("epochs")
-        if self.quantise in ("int8", "qat"):
-            taken["quantise"].append("activations")
+        schedule, given = SCHEDULES[self.schedule], self.options.get("schedule", {})
+        check_names("schedule", self.schedule, given, schedule.options)
+        check_types("schedule", schedule.function, given)
+        given = self.options.get("quantise", {})
+        check_names("quantise", self.quantise, given, self.quantiser.options if self.quantiser else ())
+        if self.quantiser:
+            check_types("quantise", self.quantiser.technique, given)
         if self.ratio is not None and self.ratio in ALLOCATIONS:
-            taken["ratio"] = [*ALLOCATION_OPTIONS[self.ratio], *PROBLEM_OPTIONS]
-        for kind, known in taken.items():
-            for name in self.options.get(kind, {}):
-                if name not in known:
-                    raise ValueError(f"{kind}={getattr(self, kind)} has no option {name!r}. {nearest(name, known)}")
-        _check_kinds("schedule", SCHEDULES[self.schedule], self.options.get("schedule", {}))
-        if self.quantise != "none":
-            _check_kinds("quantise", QUANTISED_BY[self.quantise], self.options.get("quantise", {}))
+            known = (*ALLOCATIONS[self.ratio].options, *Problem.OPTIONS)
+            check_names("ratio", self.ratio, self.options.get("ratio", {}), known)
 
     def make_criterion(self) -> Criterion:
         """The criterion, with its options; APoZ counts the zeros of what the granularity removes."""
         options = dict(self.options.get("criterion", {}))
         if self.criterion == "apoz" and self.granularity == "channel":
             options.setdefault("unit", "channel")
-        return _made("criterion", self.criterion, choose("criterion", self.criterion, CRITERIA), options)
+        return made("criterion", self.criterion, choose("criterion", self.criterion, CRITERIA), options)
 
     def make_granularity(self) -> Granularity | Pattern:
         """The granularity, with its options."""
         factory = choose("granularity", self.granularity, GRANULARITIES)
-        return _made("granularity", self.granularity, factory, self.options.get("granularity", {}))
+        return made("granularity", self.granularity, factory, self.options.get("granularity", {}))
 
     def make_ratio(self, sparsity: float) -> Ratio:
         """The ratio at `sparsity`, with its options; not for allocations."""
         name = self.ratio or "global"
-        factory = choose("ratio", name, {**RATIOS, **ALLOCATIONS})
+        factory: Any = choose("ratio", name, {**RATIOS, **ALLOCATIONS})
         # A layer without units, or channels, cuts the network through.
-        least = {"keep_at_least": 1} if self.granularity in SHRINKABLE else {}
-        return _made("ratio", name, factory, {"sparsity": sparsity, **least, **self.options.get("ratio", {})})
+        least = {"keep_at_least": 1} if self.can_shrink else {}
+        return made("ratio", name, factory, {"sparsity": sparsity, **least, **self.options.get("ratio", {})})
 
     def make_penalty(self) -> Regularised | None:
         """The loss with its penalty, or None for the plain one."""
         if self.penalty is None:
             return None
         return Regularised(choose("penalty", self.penalty, PENALTIES)(), self.penalty_strength)
-
-
-def _keywords(function: Any) -> list[str]:
-    """The parameters of `function` that are a user's to set."""
-    return [name for name in inspect.signature(function).parameters if name not in GIVEN]
-
-
-def _check_kinds(kind: str, function: Any, options: Mapping[str, Any]) -> None:
-    """Hold each option against the type that `function` names for it, where that is a number, a word or a truth value.
-
-    Raises:
-        ValueError: it is of another type.
-    """
-    types = {"bool": (bool,), "int": (int,), "float": (int, float), "str": (str,)}
-    parameters = inspect.signature(function).parameters
-    for name, value in options.items():
-        wanted = parameters[name].annotation if name in parameters else None
-        allowed = types.get(wanted) if isinstance(wanted, str) else None
-        if allowed and (not isinstance(value, allowed) or (isinstance(value, bool) and wanted != "bool")):
-            raise ValueError(f"options.{kind}.{name} is of type {wanted}; {value!r} is not.")
-
-
-def _made(kind: str, name: str, factory: Any, options: Mapping[str, Any]) -> Any:
-    try:
-        return factory(**options)
-    except TypeError as error:
-        raise ValueError(f"{kind}={name} does not take the options {dict(options)}: {error}") from error

@@ -30,8 +30,7 @@ from pruning.granularity import Pattern
 from pruning.layers import weight_layers, weight_names
 from pruning.mask import Mask
 from pruning.masking import make_mask
-from pruning.quantise import quantise_aware, share_weights, to_int8
-from pruning.quantise.storage import bits_per_layer
+from pruning.quantise.quantisers import Material
 from pruning.ratios import ALLOCATIONS, PerLayer, Problem, Ratio
 from pruning.recovery import fine_tune
 from pruning.schedules import SCHEDULES
@@ -46,8 +45,6 @@ from pruning.shrinking import (
     shrink,
     shrink_heads,
 )
-
-CODEBOOK_BITS = {"conv": 8, "linear": 5}  # Deep Compression (Han et al. 2016, arXiv 1510.00149)
 
 
 class Data(Protocol):
@@ -103,20 +100,18 @@ class _Run:
         self.dense = copy.deepcopy(model)
         self.model = tools.fresh_model(tools.seed) if choices.start == "fresh" else model
         self.criterion, self.groups = choices.make_criterion(), choices.make_granularity()
-        if choices.quantise != "none":  # said before any work
-            codebook = choices.quantise == "codebook"
-            bits = choices.options.get("quantise", {}).get("bits", CODEBOOK_BITS if codebook else 8)
-            bits_per_layer(model, bits, least=1 if codebook else 2)
+        if choices.quantiser is not None:  # before any work
+            choices.quantiser.check(model, choices.options.get("quantise", {}))
 
     def compressed(self) -> nn.Module:
         choices = self.choices
         epochs = 0 if choices.recovery == "none" else choices.epochs
-        small_first = choices.shrink and choices.schedule == "one_shot"
+        small_first = choices.shrink and not SCHEDULES[choices.schedule].several
         model, mask = self.scheduled(0 if small_first else epochs)
         if choices.recovery == "reconstruct" and (small_first or not epochs):  # else it comes before each training
             model = reconstruct(model, self.dense, mask, self.batches)
         left: Mask | None = mask
-        if choices.shrink and choices.granularity == "heads":
+        if choices.shrink and choices.joins_layers:
             model, left = shrink_heads(model, mask, self.inputs), None
         elif choices.shrink:
             model, left = shrink(model, mask, self.trace), left_over(model, mask, self.trace)
@@ -127,11 +122,10 @@ class _Run:
     def scheduled(self, epochs: int) -> tuple[nn.Module, Mask]:
         """The model and its mask after the schedule, with `epochs` in each of its trainings."""
         choices, options = self.choices, dict(self.choices.options.get("schedule", {}))
-        if choices.schedule == "lottery":
+        schedule = SCHEDULES[choices.schedule]
+        if schedule.takes_fresh:
             options.setdefault("initial", partial(self.tools.fresh_model, self.tools.seed))
-        elif choices.schedule == "iterative":
-            options.setdefault("steps", 3)
-        return SCHEDULES[choices.schedule](
+        return schedule(
             self.model,
             self.mask_at,
             sparsity=choices.sparsity or 0.0,
@@ -170,7 +164,7 @@ class _Run:
         return self.masked(model, ratio, within)
 
     def masked(self, model: nn.Module, ratio: Ratio | None, within: Mask | None) -> Mask:
-        if self.choices.granularity == "heads":
+        if self.choices.joins_layers:
             assert ratio is not None  # heads are groups, not a pattern
             return head_mask(model, criterion=self.criterion, ratio=ratio, data=self.batches, within=within)
         mask = make_mask(
@@ -181,7 +175,7 @@ class _Run:
             layers=self.layers,
             skip_first_conv=self.choices.skip_first_conv,
             skip_last_linear=self.choices.skip_last_linear,
-            data=self.batches,
+            data=self.batches if getattr(self.criterion, "needs_data", True) else None,
             within=within,
         )
         if not self.choices.shrink:
@@ -223,6 +217,7 @@ class _Run:
             group_dim=1 if choices.granularity == "channel" else 0,
             **rounding,
         )
+        assert choices.sparsity is not None  # an allocation has a share to allocate
         return ALLOCATIONS[str(choices.ratio)](problem, choices.sparsity, **options)
 
     def short_training(self, model: nn.Module, mask: Mask) -> nn.Module:
@@ -242,21 +237,10 @@ class _Run:
         return self.tools.train(model, **how, **({"loss": loss} if loss else {}))
 
     def quantised(self, model: nn.Module, mask: Mask | None) -> nn.Module:
-        options, train = dict(self.choices.options.get("quantise", {})), self.tools.train
-        if self.choices.recovery == "distil":
+        choices, train = self.choices, self.tools.train
+        if choices.quantiser is None:
+            return model
+        if choices.recovery == "distil":
             train = partial(train, teacher=self.dense)
-        data = self.batches if self.choices.quantise != "codebook" and options.pop("activations", True) else None
-        epochs, rate = options.pop("epochs", self.choices.epochs), self.choices.learning_rate
-        if self.choices.quantise == "codebook":
-            shared = share_weights(model, options.pop("bits", CODEBOOK_BITS), mask, **options)
-            if not epochs:
-                return shared
-            floats = dict(shared.named_parameters())  # layers without a codebook; in one the zeros hold by themselves
-            left = Mask({name: keep for name, keep in (mask or {}).items() if name in floats})
-            return train(shared, epochs=epochs, learning_rate=rate, mask=left)
-        if self.choices.quantise == "int8":
-            return to_int8(model, data=data, **options)
-        if self.choices.quantise == "qat":
-            how = {"train": train, "epochs": epochs, "learning_rate": rate}
-            return quantise_aware(model, data=data, mask=mask, **how, **options)
-        return model
+        material = Material(mask, self.batches, train, choices.epochs, choices.learning_rate)
+        return choices.quantiser(model, material, **choices.options.get("quantise", {}))

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from pruning import rigl
-from pruning.schedules.lottery import find_ticket
+from pruning.schedules.lottery_tickets import find_ticket
 from studies.comparing import expected_above
 from studies.lab import Lab, counted, largest_weights
 from studies.plots import draw, finish, panels, percents

@@ -14,8 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.store.keys import study_parts
-from harness.store.store import stage_key
+from harness.store.keys import stage_key, study_parts
 from harness.util.files import write_atomically
 from studies.lab import Lab
 from studies.study import Cell, Row, Study

@@ -6,7 +6,9 @@ import os
 import shutil
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
+from pkgutil import walk_packages
 
 import pytest
 
@@ -120,3 +122,14 @@ for words in ([], *([name] for name in COMMANDS)):
 """
     done = subprocess.run([sys.executable, "-c", script], cwd=REPOSITORY, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_no_module_is_hidden_by_a_function_of_its_name() -> None:
+    hidden = []
+    for package in ("pruning", "hw_targets", "harness", "studies"):
+        for found in walk_packages(import_module(package).__path__, f"{package}."):
+            module = import_module(found.name)
+            parent, _, name = found.name.rpartition(".")
+            if getattr(sys.modules[parent], name) is not module:
+                hidden.append(found.name)
+    assert hidden == []

@@ -10,7 +10,9 @@ import onnx
 
 from harness.data.dataset import Loader
 from harness.entries.rules import HarnessError, RuleBroken
+from harness.run.inputs import real_inputs
 from harness.util.progress import progress_bar
+from hw_targets.graph.integers import has_ranges_at_run_time
 from hw_targets.target import Session, TargetError
 
 if TYPE_CHECKING:
@@ -70,10 +72,43 @@ def correct_answers(session: Session, test: Loader, *, classes: int, label: str)
     return np.concatenate(right)
 
 
-def test_answers(session: Session, task: Task, data: Dataset, label: str, batch_size: int = BATCH_SIZE) -> np.ndarray:
-    """`correct_answers` on the test set of `task`'s data."""
+def test_answers(
+    numerics: onnx.ModelProto | Session, task: Task, data: Dataset, whose: str, batch_size: int = BATCH_SIZE
+) -> np.ndarray:
+    """Whether each test sample is classified rightly, bool `[n]`.
+
+    Args:
+        whose: of what model, for the progress bar.
+
+    Raises:
+        RuleBroken: as `correct_answers`, or `runtime_refuses`.
+        HarnessError: the test set is empty.
+    """
     test = data.loader("test", batch_size=batch_size)
-    return correct_answers(session, test, classes=task.input.classes, label=label)
+    return correct_answers(as_session(numerics), test, classes=task.input.classes, label=f"Judging {whose}")
+
+
+def steady_answers(
+    numerics: onnx.ModelProto | Session, task: Task, data: Dataset, *, known: np.ndarray | None = None
+) -> np.ndarray:
+    """The same of a submission's model, which has to answer alike in whatever batch a sample comes.
+
+    Args:
+        known: the answers, where the model was judged before: then only its batches are looked at.
+
+    Raises:
+        RuleBroken: as `test_answers`, or `batch_dependent`.
+    """
+    session = as_session(numerics)
+    inputs = real_inputs(data, "test")
+    if isinstance(numerics, onnx.ModelProto) and has_ranges_at_run_time(numerics):
+        check_batch_effect(session, inputs)
+        return worst_answers(
+            lambda size: test_answers(session, task, data, f"the submission in batches of {size}", size)
+        )
+    answers = known if known is not None else test_answers(session, task, data, "the submission")
+    check_batch_independence(session, inputs)
+    return answers
 
 
 def worst_answers(answers: Callable[[int], np.ndarray]) -> np.ndarray:

@@ -15,10 +15,9 @@ from harness.run.faults import environment_of, faults_of
 from harness.run.inputs import real_inputs, test_data
 from harness.run.stage import Stage
 from harness.run.values import Broken, Pair, Request
-from harness.store.keys import dense_answers_key, judge_key
 from harness.store.quality import Quality, quality_of
 from harness.store.store import Store
-from hw_targets.target import ModelRefused, Session, Target
+from hw_targets.target import ModelRefused, Target
 
 if TYPE_CHECKING:
     import onnx
@@ -55,16 +54,12 @@ def judge(request: Request, target: Target, pair: Pair, store: Store) -> Judged 
         except RuleBroken as broken:
             return Broken(broken.failure, environment=environment)
 
-    return JUDGE.do(store, judging_key(request, target, pair), work)
-
-
-def judging_key(request: Request, target: Target, pair: Pair) -> str:
-    """Of the stage that judges it."""
-    return judge_key(request.task, model=pair.model.sha256, dense=pair.dense.sha256, target=target)
+    return JUDGE.do(store, pair.keys.judge, work)
 
 
 def _quality(request: Request, target: Target, pair: Pair, store: Store) -> Quality:
     from harness.entries.admit import admit
+    from harness.run.evaluate import steady_answers
 
     task = request.task
     pair.model.check()
@@ -74,51 +69,25 @@ def _quality(request: Request, target: Target, pair: Pair, store: Store) -> Qual
     samples = real_inputs(data, "validation")
     reference = _dense_answers(task, target, pair, samples, data, store)
     _check_layers(model, samples[:1])
-    numerics = target.numerics(model, samples)
     same = pair.model.sha256 == pair.dense.sha256
-    right = _answers(task, numerics, data, known=reference if same else None)
+    right = steady_answers(target.numerics(model, samples), task, data, known=reference if same else None)
     return quality_of(right, reference, metric=task.metric, quality_target=task.quality_target)
-
-
-def _answers(task: Task, numerics: onnx.ModelProto | Session, data: Dataset, *, known: np.ndarray | None) -> np.ndarray:
-    """Whether each test sample is classified rightly, bool `[n]`, whatever batch it comes in.
-
-    Args:
-        known: the answers, of a model that was judged before: only its batches are looked at.
-    """
-    import onnx
-
-    from harness.run import evaluate
-    from hw_targets.graph.integers import has_ranges_at_run_time
-
-    session = evaluate.as_session(numerics)
-    if isinstance(numerics, onnx.ModelProto) and has_ranges_at_run_time(numerics):
-        evaluate.check_batch_effect(session, real_inputs(data, "test"))
-        return evaluate.worst_answers(
-            lambda size: evaluate.test_answers(
-                session, task, data, f"Judging the submission in batches of {size}", size
-            )
-        )
-    found = known if known is not None else evaluate.test_answers(session, task, data, "Judging the submission")
-    evaluate.check_batch_independence(session, real_inputs(data, "test"))
-    return found
 
 
 def _dense_answers(
     task: Task, target: Target, pair: Pair, samples: np.ndarray, data: Dataset, store: Store
 ) -> np.ndarray:
     """The dense reference's answers on a target, bool `[n]`: found once in a store, for all submissions."""
-    from harness.run import evaluate
+    from harness.run.evaluate import test_answers
 
     def work(scratch: Path) -> Mapping[str, Any]:
         try:
-            session = evaluate.as_session(target.numerics(pair.dense.read(), samples))
-            answers = evaluate.test_answers(session, task, data, "Judging the dense reference")
+            answers = test_answers(target.numerics(pair.dense.read(), samples), task, data, "the dense reference")
         except (RuleBroken, ModelRefused) as broken:
             raise HarnessError(f"the dense reference itself cannot be judged on {target.name}: {broken}") from broken
         return {"samples": answers.size, "right": np.packbits(answers).tobytes().hex()}
 
-    done = store.do("reference", dense_answers_key(task, dense=pair.dense.sha256, target=target), work)
+    done = store.do("reference", pair.keys.answers, work)
     bits = np.frombuffer(bytes.fromhex(done["right"]), np.uint8)
     return np.unpackbits(bits, count=done["samples"]).astype(bool)
 

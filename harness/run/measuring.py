@@ -13,7 +13,6 @@ from harness.run.faults import environment_of, faults_of
 from harness.run.inputs import real_inputs, test_data
 from harness.run.stage import Stage
 from harness.run.values import Broken, Pair, Request
-from harness.store.keys import measure_key
 from harness.store.methodology import METHODOLOGY
 from harness.store.store import Store
 from hw_targets.target import Measurement, Target
@@ -51,7 +50,7 @@ def measure(request: Request, target: Target, pair: Pair, store: Store) -> Measu
         except RuleBroken as broken:
             return Broken(broken.failure, environment=environment)
 
-    return MEASURE.do(store, measuring_key(request, target, pair), work)
+    return MEASURE.do(store, pair.keys.measure, work)
 
 
 def _measurement(request: Request, target: Target, pair: Pair, logs: Path) -> Measurement:
@@ -59,15 +58,3 @@ def _measurement(request: Request, target: Target, pair: Pair, logs: Path) -> Me
     samples = real_inputs(test_data(request.task), "validation")
     log.info("[%s] measuring on %s, effort %s", request.submission.name, target.name, request.effort)
     return target.measure(model, dense, samples, request.effort, logs)
-
-
-def measuring_key(request: Request, target: Target, pair: Pair) -> str:
-    """Of the stage that measures it."""
-    return measure_key(
-        request.task,
-        model=pair.model.sha256,
-        dense=pair.dense.sha256,
-        target=target,
-        effort=request.effort,
-        repeat=request.repeat,
-    )

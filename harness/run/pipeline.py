@@ -12,14 +12,15 @@ from dataclasses import dataclass, replace
 
 from harness.entries.rules import HarnessError
 from harness.run.compressing import Delivered, compress
-from harness.run.judging import Judged, judge, judging_key
-from harness.run.measuring import measure, measuring_key
+from harness.run.judging import Judged, judge
+from harness.run.measuring import measure
 from harness.run.preparing import prepare
 from harness.run.record import Line, make_record
 from harness.run.values import Broken, Failed, Pair, Prepared, Request
+from harness.store.keys import record_key, target_keys
 from harness.store.model import StoredModel
 from harness.store.records import Record
-from harness.store.store import Store, stage_key
+from harness.store.store import Store
 from hw_targets.target import Target
 
 
@@ -60,15 +61,14 @@ def run(request: Request, store: Store) -> Outcome:
 def _begun(
     request: Request, target: Target, prepared: Prepared, delivered: Delivered | Broken | Failed, store: Store
 ) -> Line:
-    undelivered = _record_id(request, prepared.key, target.name)
+    key, effort, repeat = prepared.key, request.effort, request.repeat
+    undelivered = record_key(key, target.name, effort, repeat)
     if not isinstance(delivered, Delivered):
-        return Line(undelivered, request, target, prepared.key, delivered)
+        return Line(undelivered, request, target, key, delivered)
     store.forget_error(undelivered)  # of an earlier try at compressing
-    model = StoredModel(store.stage("compress", prepared.key) / "model.onnx", delivered.onnx_sha256)
-    pair = Pair(model, prepared.dense)
-    judge_key, measure_key = judging_key(request, target, pair), measuring_key(request, target, pair)
-    record_id = _record_id(request, prepared.key, judge_key, measure_key)
-    return Line(record_id, request, target, prepared.key, delivered, pair, measure_key)
+    model, dense = StoredModel(store.stage("compress", key) / "model.onnx", delivered.onnx_sha256), prepared.dense
+    keys = target_keys(request.task, target, model=model.sha256, dense=dense.sha256, effort=effort, repeat=repeat)
+    return Line(record_key(key, keys, effort, repeat), request, target, key, delivered, Pair(model, dense, keys))
 
 
 def _followed(line: Line, store: Store) -> Line:
@@ -97,7 +97,3 @@ def _settled(store: Store, record_id: str) -> Record | None:
     """The record that is there, unless it tells of the harness's own failure: then we try again."""
     known = store.read(record_id)
     return known if known is not None and known.verdict != "error" else None
-
-
-def _record_id(request: Request, compress: str, *rest: str) -> str:
-    return stage_key({"compress": compress, "rest": rest, "effort": request.effort, "repeat": request.repeat})

@@ -29,24 +29,22 @@ def prepare(request: Request, store: Store) -> Prepared:
         OSError: the store cannot be written.
     """
     task, submission = request.task, request.submission
-    found = find_reference(task)
-    if isinstance(found, Missing) or not _is_compressed(request, found.sha256, store):
-        check_parameters(task, submission, request.seed)  # first of all: to train a reference may take an hour
-        _fetch_data(task)
+    missing = isinstance(find_reference(task), Missing)
+    if missing:
+        _make_ready(request)  # first of all: to train a reference may take an hour
     weights = reference_file(task)
     key = compress_key(task, weights.sha256, submission, request.seed)
+    if not missing and not store.finished("compress", key):
+        _make_ready(request)
     return Prepared(weights, key, dense_model(task, weights, store))
 
 
-def _is_compressed(request: Request, weights_sha256: str, store: Store) -> bool:
-    return store.finished("compress", compress_key(request.task, weights_sha256, request.submission, request.seed))
-
-
-def _fetch_data(task: Task) -> None:
-    """Here, where a progress bar can be seen, and not in the worker."""
+def _make_ready(request: Request) -> None:
+    """The parameters make sense, and the data are fetched: here, where a progress bar can be seen."""
     from harness.data import load_dataset
 
-    load_dataset(task.dataset)
+    check_parameters(request.task, request.submission, request.seed)
+    load_dataset(request.task.dataset)
 
 
 def check_parameters(task: Task, submission: Entry, seed: int) -> None:

@@ -23,17 +23,16 @@ class Line:
 
     Attributes:
         id: of the record.
-        compress_key, measure_key: of the stages.
-        pair: what the target is given; None where nothing was delivered, and without a `measure_key` then.
+        key: of the compress stage.
+        pair: what the target is given; None where nothing was delivered.
     """
 
     id: str
     request: Request
     target: Target
-    compress_key: str
+    key: str
     delivered: Delivered | Broken | Failed
     pair: Pair | None = None
-    measure_key: str = ""
     judged: Judged | Broken | Failed | None = None
     measured: Measured | Broken | Failed | None = None
 
@@ -64,7 +63,7 @@ def make_record(line: Line) -> Record:
     request, (given, failure) = line.request, verdict(line)
     return Record(
         id=line.id,
-        run=line.compress_key,
+        run=line.key,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         task=request.task.name,
         task_version=request.task.version,
@@ -87,9 +86,9 @@ def make_record(line: Line) -> Record:
 def _compression(line: Line) -> Compression:
     came = line.delivered
     if isinstance(came, Failed):
-        return Compression(line.compress_key, 0.0, 0)
+        return Compression(line.key, 0.0, 0)
     sha256 = came.onnx_sha256 if isinstance(came, Delivered) else ""
-    return Compression(line.compress_key, came.time_s, came.samples_trained, sha256)
+    return Compression(line.key, came.time_s, came.samples_trained, sha256)
 
 
 def _quality(line: Line) -> Quality | None:
@@ -98,10 +97,9 @@ def _quality(line: Line) -> Quality | None:
 
 def _found(line: Line) -> dict[str, Any]:
     """What the target found, and where."""
-    delivered = isinstance(line.delivered, Delivered)
-    model = [f"compress/{line.compress_key}/model.onnx"] if delivered else []
+    model = [f"compress/{line.key}/model.onnx"] if line.pair else []
     end = line.measured or line.judged or line.delivered
-    if not isinstance(end, Measured):
+    if line.pair is None or not isinstance(end, Measured):
         seen = dict(end.environment) if isinstance(end, Broken) else {}
         return {"artifacts": model, "environment": seen or describe_environment()}
     found = end.measurement
@@ -113,7 +111,7 @@ def _found(line: Line) -> dict[str, Any]:
         "layers": [dict(row) for row in found.layers],
         "conditions": dict(found.conditions),
         "noisy": found.noisy,
-        "artifacts": [*model, *(f"measure/{line.measure_key}/logs/{name}" for name in found.artifacts)],
+        "artifacts": [*model, *(f"measure/{line.pair.keys.measure}/logs/{name}" for name in found.artifacts)],
         "environment": {**end.environment, **busy},
         "methodology": end.methodology,
     }

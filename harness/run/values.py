@@ -16,6 +16,7 @@ from harness.store.model import StoredModel
 if TYPE_CHECKING:
     from harness.entries.loading import Entry
     from harness.references.find import ReferenceFile
+    from harness.store.keys import TargetKeys
     from harness.tasks.task import Task
     from hw_targets.target import Effort, Target
 
@@ -54,10 +55,15 @@ class Prepared:
 
 @dataclass(frozen=True)
 class Pair:
-    """What a target is given: a submission's model, and the dense reference that it is held against."""
+    """What a target is given: a submission's model, and the dense reference that it is held against.
+
+    Attributes:
+        keys: of what is done with them there.
+    """
 
     model: StoredModel
     dense: StoredModel
+    keys: TargetKeys
 
 
 @dataclass(frozen=True)

@@ -1,111 +1,106 @@
 """The key of each stage: all that can change what comes out of it, and nothing else.
 
-That is what its code can import and read (`sources`), by content; the values it is given; the versions
-of the libraries; and the machine, where something is timed.
-
-Two kinds of import are not followed, and tests hold that this is right: those of modules whose part is
-in the key already or shows only (`SETTLED`), and those by which a module that offers several ways
-(`_offered`) comes to the ways that are not gone here.
+That is what its code can import and read (`code`), by content; the values it is given; the versions of the
+libraries; and the machine, where something is timed.
 """
 
 from __future__ import annotations
 
 import hashlib
-import platform
-import sys
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, replace
-from functools import cache
-from pathlib import Path
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from harness.data import MODULES, data_root
-from harness.models import BUILDERS
-from harness.store.sources import NO_FILES, Closure, Cut, Tree, loose_digest, sources_below
-from harness.store.store import stage_key
-from harness.store.syntax import reaches
-from harness.util.environment import library_version, library_versions, machine_fingerprint
-from harness.util.names import pick
-from hw_targets.registry import TARGETS
+from harness.store import code
+from harness.util.environment import machine_fingerprint
 
 if TYPE_CHECKING:
     from harness.entries.loading import Entry
+    from harness.store.sources import Tree
     from harness.tasks.task import Task
     from hw_targets.target import Effort, Target
 
 TRAINING_FIELDS = ("name", "version", "dataset", "dataset_sha256", "model", "reference", "input", "recipe", "budget")
 WORDS = ("title", "citation", "notes", "superseded_by")  # of a task
-REGISTRY, CONTEXT = "hw_targets.registry", "harness.entries.context"
-TIMING = (REGISTRY, *(f"hw_targets.{name}" for name in TARGETS))  # what `context.latency` can come to
-# Module → why a stage does not depend on its code, though it imports it.
-SETTLED: Mapping[str, str] = {
-    "harness.store.keys": "names the stage",
-    "harness.store.sources": "names the stage",
-    "harness.store.syntax": "names the stage",
-    "harness.store.store": "keeps what the stage gives",
-    "harness.references.find": "finds the weights; their hash is in the key",
-    "harness.references.obtain": "makes or fetches the weights; their hash is in the key",
-    "harness.run.reference": "obtains the weights; their hash is in the key",
-    "harness.entries.loading": "finds the submission; its files and parameters are in the key",
-    "studies": "lists the studies",
-    "studies.plots": "draws what was found, anew from the numbers",
-    "studies.comparing": "words what was found, anew from the numbers",
-}
 
 
-@cache
-def installed() -> Tree:
-    """The packages as they are here, read once in a process."""
-    reader = hashlib.sha256(Path(__file__).with_name("syntax.py").read_bytes()).hexdigest()[:12]
-    return Tree(memory=data_root() / "sources" / f"{reader}-{'.'.join(platform.python_version_tuple()[:2])}.json")
+def stage_key(parts: Mapping[str, Any]) -> str:
+    """Twenty hexadecimal digits that stand for `parts`: equal parts, equal key."""
+    text = json.dumps(parts, sort_keys=True, separators=(",", ":"), default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:20]
 
 
 def reference_key(task: Task, weights_sha256: str, tree: Tree | None = None) -> str:
     """Of the dense reference as ONNX."""
-    sources = reference_sources(task, tree or installed())
-    return stage_key({"weights": weights_sha256, "model": task.model, "input": asdict(task.input), **_code(sources)})
+    sources = code.parts_of(code.reference_sources(task, tree or code.installed()))
+    return stage_key({"weights": weights_sha256, "model": task.model, "input": asdict(task.input), **sources})
 
 
 def compress_key(task: Task, weights_sha256: str, entry: Entry, seed: int, tree: Tree | None = None) -> str:
     """Of the compress stage."""
-    tree = tree or installed()
+    tree = tree or code.installed()
     parts = {
         "task": _training(task),
         "weights": weights_sha256,
         "submission": entry.name,
         "parameters": dict(entry.parameters),
         "seed": seed,
-        **_code(compress_sources(task, entry, tree)),
+        **code.parts_of(code.compress_sources(task, entry, tree)),
     }
-    return stage_key({**parts, "machine": machine_fingerprint()} if asks_for_latency(entry, tree) else parts)
+    return stage_key({**parts, "machine": machine_fingerprint()} if code.asks_for_latency(entry, tree) else parts)
 
 
-def judge_key(task: Task, *, model: str, dense: str, target: Target, tree: Tree | None = None) -> str:
-    """Of the judging stage.
+@dataclass(frozen=True)
+class TargetKeys:
+    """Of the stages of one model on one target.
+
+    Attributes:
+        answers: of the dense reference's answers there, which all submissions share.
+    """
+
+    answers: str
+    judge: str
+    measure: str
+
+
+def target_keys(
+    task: Task, target: Target, *, model: str, dense: str, effort: Effort, repeat: int, tree: Tree | None = None
+) -> TargetKeys:
+    """What is judged depends on all of the task but its words; what is measured, on its inputs alone.
 
     Args:
         model, dense: SHA-256 of the ONNX files.
     """
-    return stage_key({**_judging(task, target, tree), "model": model, "dense": dense})
+    tree = tree or code.installed()
+    given = {"target": target.name, "configuration": dict(target.configuration()), "machine": machine_fingerprint()}
+    judging = {
+        "task": {name: value for name, value in asdict(task).items() if name not in WORDS},
+        **given,
+        **code.parts_of(code.judge_sources(task, target, tree)),
+    }
+    measuring = {
+        "dataset": task.dataset,
+        "dataset_sha256": task.dataset_sha256,
+        **given,
+        **code.parts_of(code.measure_sources(task, target, tree)),
+    }
+    pair = {"model": model, "dense": dense}
+    return TargetKeys(
+        answers=stage_key({**judging, "dense": dense}),
+        judge=stage_key({**judging, **pair}),
+        measure=stage_key({**measuring, **pair, "effort": effort, "repeat": repeat}),
+    )
 
 
-def dense_answers_key(task: Task, *, dense: str, target: Target, tree: Tree | None = None) -> str:
-    """Of the dense reference's answers on a target, which all submissions share."""
-    return stage_key({**_judging(task, target, tree), "dense": dense})
-
-
-def measure_key(
-    task: Task, *, model: str, dense: str, target: Target, effort: Effort, repeat: int, tree: Tree | None = None
-) -> str:
-    """Of the measuring stage, in which the task is no more than its inputs.
+def record_key(compress: str, where: str | TargetKeys, effort: Effort, repeat: int) -> str:
+    """Of the record of a submission.
 
     Args:
-        model, dense: SHA-256 of the ONNX files.
+        where: the target's keys; its name, where nothing came that it could be given.
     """
-    sources = measure_sources(task, target, tree or installed())
-    inputs = {"dataset": task.dataset, "dataset_sha256": task.dataset_sha256}
-    parts = {"model": model, "dense": dense, "effort": effort, "repeat": repeat, **inputs}
-    return stage_key({**parts, **_on(target), **_code(sources)})
+    rest = asdict(where) if isinstance(where, TargetKeys) else where
+    return stage_key({"compress": compress, "rest": rest, "effort": effort, "repeat": repeat})
 
 
 def study_parts(
@@ -121,108 +116,10 @@ def study_parts(
         "study": module,
         "task": _training(task),
         "reference": weights_sha256,
-        **_code(study_sources(module, task, tree or installed())),
+        **code.parts_of(code.study_sources(module, task, tree or code.installed())),
     }
     return {**parts, "machine": machine_fingerprint()} if measures else parts
 
 
-def reference_sources(task: Task, tree: Tree) -> Closure:
-    return tree.closure(["harness.run.dense"], cut=_cut(_ways(task)))
-
-
-def compress_sources(task: Task, entry: Entry, tree: Tree) -> Closure:
-    """The submission's own files, what they import, and what the worker does; what can time, if it asks for that."""
-    own = {path.relative_to(entry.folder).as_posix(): path for path in sources_below(entry.folder)}
-    files = {f"{entry.folder.name}/{name}": path for name, path in own.items()}
-    ways = [*_ways(task), *(TIMING if asks_for_latency(entry, tree) else ())]
-    found = tree.closure(["harness.run.compressing"], files, _cut(ways))
-    beside = {name.partition("/")[0].removesuffix(".py") for name in own}
-    return replace(found, libraries=found.libraries - beside)
-
-
-def judge_sources(task: Task, target: Target, tree: Tree) -> Closure:
-    return _target_sources("harness.run.judging", task, target, tree)
-
-
-def measure_sources(task: Task, target: Target, tree: Tree) -> Closure:
-    return _target_sources("harness.run.measuring", task, target, tree)
-
-
-def _target_sources(stage: str, task: Task, target: Target, tree: Tree) -> Closure:
-    """What a stage and its target can do; a target that is not one of ours is one file."""
-    module, own = type(target).__module__, f"hw_targets.{target.name}"
-    elsewhere = getattr(sys.modules.get(module), "__file__", None) if tree.path_of(module) is None else None
-    files = {f"target/{module}": Path(elsewhere)} if elsewhere else NO_FILES
-    return tree.closure([stage, REGISTRY, module], files, _cut([*_ways(task), own]))
-
-
-def study_sources(module: str, task: Task, tree: Tree) -> Closure:
-    """What the study's cells do; what can time, if the study names `latency`."""
-    found = tree.closure([module], cut=_cut(_ways(task)))
-    if any(name.startswith("studies.") and "latency" in words for name, words in found.words.items()):
-        return tree.closure([module], cut=_cut([*_ways(task), *TIMING]))
-    return found
-
-
-def asks_for_latency(entry: Entry, tree: Tree) -> bool:
-    """Whether `compress` can call `context.latency`: where that cannot be ruled out, it can."""
-    files = [path for path in sources_below(entry.folder) if path.suffix == ".py"]
-    answers = [reaches("latency", through="compress", content=tree.read(path)) for path in files]
-    return any(answers) or all(answer is None for answer in answers)
-
-
 def _training(task: Task) -> dict[str, Any]:
     return {name: value for name, value in asdict(task).items() if name in TRAINING_FIELDS}
-
-
-def _judging(task: Task, target: Target, tree: Tree | None) -> dict[str, Any]:
-    return {
-        "task": {name: value for name, value in asdict(task).items() if name not in WORDS},
-        **_on(target),
-        **_code(judge_sources(task, target, tree or installed())),
-    }
-
-
-def _on(target: Target) -> dict[str, Any]:
-    """The target as it is set, and the machine."""
-    configuration = dict(target.configuration())
-    return {"target": target.name, "configuration": configuration, "machine": machine_fingerprint()}
-
-
-def _code(sources: Closure) -> dict[str, Any]:
-    libraries = {name: library_version(name) or loose_digest(name) for name in sorted(sources.libraries)}
-    return {"sources": sources.digest(), "versions": library_versions(), "libraries": libraries}
-
-
-def _ways(task: Task) -> list[str]:
-    """The modules of the task's own data set and network."""
-    return [pick("data set", task.dataset, MODULES), pick("model", task.model, BUILDERS).partition(":")[0]]
-
-
-@cache
-def _offered() -> Mapping[str, Iterable[str]]:
-    """Module → the modules (or packages) of which it imports only those that it is asked for."""
-    models = {place.partition(":")[0] for place in BUILDERS.values()}
-    return {
-        "harness.data": list(MODULES.values()),
-        "harness.models": models,
-        "harness.references.load": models,
-        REGISTRY: TIMING[1:],
-        CONTEXT: [REGISTRY],
-    }
-
-
-def _cut(chosen: Iterable[str]) -> Cut:
-    ways = tuple(chosen)
-
-    def cut(importer: str, imported: str) -> bool:
-        if imported in SETTLED:
-            return True
-        offered = any(_within(imported, way) for way in _offered().get(importer, ()))
-        return offered and not any(_within(imported, way) for way in ways)
-
-    return cut
-
-
-def _within(module: str, package: str) -> bool:
-    return module == package or module.startswith(f"{package}.")

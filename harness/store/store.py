@@ -13,7 +13,6 @@ finished stage. A lock for each key keeps two processes from doing the same work
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -35,12 +34,6 @@ GC_AGE_S = 24 * 3600
 def default_store_root() -> Path:
     """`$OPENPRUNE_STORE`, by default the folder `runs` where the command is called."""
     return Path(os.environ.get("OPENPRUNE_STORE") or "runs").expanduser().resolve()
-
-
-def stage_key(parts: Mapping[str, Any]) -> str:
-    """Twenty hexadecimal digits that stand for `parts`: equal parts, equal key."""
-    text = json.dumps(parts, sort_keys=True, separators=(",", ":"), default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:20]
 
 
 @dataclass(frozen=True)

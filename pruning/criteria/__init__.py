@@ -1,6 +1,6 @@
 """How much each weight matters: one file a criterion.
 
-A criterion gives a score to every weight, and the lowest fall first. It knows neither groups nor
+A criterion gives a score to every weight, and the lowest are pruned first. It knows neither groups nor
 counts: the granularity pools its scores, the ratio draws the line.
 """
 
@@ -52,6 +52,8 @@ class Criterion(Protocol):
         p: the norm by which the scores of a group's weights become the group's score.
         unit: what has a score of its own: each weight, each filter or each input channel. Scores of
             filters say nothing about a filter's single weights.
+        needs_data: whether it looks at activations or gradients; may be left out, and is true then.
+        comparable_across_layers: whether one threshold for all layers makes sense; may be left out, and is true then.
     """
 
     @property

@@ -38,6 +38,7 @@ class BatchNormScale:
 
     p: float = float("inf")
     unit: ClassVar[Unit] = "filter"
+    needs_data: ClassVar[bool] = False
 
     def scores(self, model: nn.Module, names: Sequence[str], data: Batches | None = None) -> dict[str, torch.Tensor]:
         layers = {name: layer_of(model, name) for name in names}

@@ -45,6 +45,7 @@ class FeatureMap:
     max_batches: int | None = None
     p: float = float("inf")
     unit: ClassVar[Unit] = "channel"
+    comparable_across_layers: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         check_positions(self.positions, type(self).__name__)

@@ -27,6 +27,7 @@ class Magnitude:
 
     p: float = 1.0
     unit: ClassVar[Unit] = "weight"
+    needs_data: ClassVar[bool] = False
 
     def scores(self, model: nn.Module, names: Sequence[str], data: Batches | None = None) -> dict[str, torch.Tensor]:
         return {name: model.get_parameter(name).detach().abs() for name in names}

@@ -24,6 +24,7 @@ class Random:
     seed: int = 0
     p: float = float("inf")
     unit: ClassVar[Unit] = "weight"
+    needs_data: ClassVar[bool] = False
 
     def scores(self, model: nn.Module, names: Sequence[str], data: Batches | None = None) -> dict[str, torch.Tensor]:
         generator = torch.Generator().manual_seed(self.seed)

@@ -1,4 +1,4 @@
-"""What falls together: one file a granularity, from single weights to whole filters.
+"""What is pruned together: one file a granularity, from single weights to whole filters.
 
 A granularity cuts a weight tensor into groups of equal size. It says how the scores of a group's
 weights become one score, and turns "these groups are kept" back into a mask over the weights
@@ -47,7 +47,11 @@ __all__ = [
 
 
 class Granularity(Protocol):
-    """How a weight tensor of a given shape falls into groups; the group order is fixed by the shape.
+    """How a weight tensor of a given shape is cut into groups; the group order is fixed by the shape.
+
+    Attributes:
+        shrinkable: whether a group that is pruned can be taken out of the network; may be left out, and is false then.
+        several_layers: whether a group lies in several layers; may be left out, and is false then.
 
     Every method raises ValueError for a shape that cannot be cut so; the caller adds the tensor's name.
     """

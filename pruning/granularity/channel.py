@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 
@@ -26,6 +27,8 @@ class Channel:
     """
 
     normalise: bool = False
+
+    shrinkable: ClassVar[bool] = True
 
     def group_size(self, shape: torch.Size) -> int:
         return shape[0] * math.prod(shape[2:])

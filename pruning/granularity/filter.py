@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 
@@ -21,6 +22,8 @@ class Filter:
     """
 
     normalise: bool = False
+
+    shrinkable: ClassVar[bool] = True
 
     def group_size(self, shape: torch.Size) -> int:
         return math.prod(shape[1:])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 
@@ -29,6 +30,9 @@ class Heads:
     head_size: int = 64
     dim: int = 0
     normalise: bool = False
+
+    shrinkable: ClassVar[bool] = True
+    several_layers: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if self.head_size < 1:

@@ -1,4 +1,4 @@
-"""How many groups fall, and in which layer: one file a rule.
+"""How many groups are pruned, and in which layer: one file a rule.
 
 A ratio sees nothing but the scores of the groups, layer by layer. `sparsity` is the share of
 *groups* that is removed; all groups of a layer have one size, so within a layer it is also the
@@ -15,13 +15,13 @@ from typing import Protocol
 
 import torch
 
-from pruning.ratios.allocations import allocate_amc, allocate_erk, allocate_netadapt, allocate_sensitivity
+from pruning.ratios.allocations import ALLOCATIONS, Allocation
 from pruning.ratios.global_threshold import Global
 from pruning.ratios.per_layer import PerLayer
 from pruning.ratios.problem import Problem
 from pruning.ratios.uniform import Uniform
 
-__all__ = ["ALLOCATIONS", "RATIOS", "Global", "PerLayer", "Problem", "Ratio", "Uniform"]
+__all__ = ["ALLOCATIONS", "RATIOS", "Allocation", "Global", "PerLayer", "Problem", "Ratio", "Uniform"]
 
 
 class Ratio(Protocol):
@@ -33,11 +33,3 @@ class Ratio(Protocol):
 
 
 RATIOS: Mapping[str, Callable[..., Ratio]] = {"uniform": Uniform, "global": Global, "per_layer": PerLayer}
-
-# Each is called as `(problem, sparsity, **options)`.
-ALLOCATIONS: Mapping[str, Callable[..., PerLayer]] = {
-    "erk": allocate_erk,
-    "sensitivity": allocate_sensitivity,
-    "amc": allocate_amc,
-    "netadapt": allocate_netadapt,
-}

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from torch import nn
@@ -23,14 +24,24 @@ from pruning.ratios.per_layer import PerLayer, sparsity_of
 from pruning.ratios.problem import Problem
 from pruning.ratios.sensitivity import RATIOS_SCANNED, check_within_scan, choose_threshold, sensitivity_scan
 
-# The options of each that are plain values, as they stand in a configuration.
-OPTIONS: Mapping[str, tuple[str, ...]] = {
-    "erk": (),
-    "sensitivity": ("ratios",),
-    "amc": ("max_sparsity", "episodes", "seed"),
-    "netadapt": ("first_step", "decay"),
-}
 Pruned = tuple[nn.Module, Mask | None, dict[str, int]]  # model, its mask, filters kept
+
+
+@dataclass(frozen=True)
+class Allocation:
+    """An allocation by its function, `(problem, sparsity, **options) → PerLayer`.
+
+    Attributes:
+        options: those that are plain values, as they stand in a configuration.
+        judges: it looks at the accuracy of pruned models, so the model must be a trained one.
+    """
+
+    function: Callable[..., PerLayer]
+    options: tuple[str, ...] = ()
+    judges: bool = True
+
+    def __call__(self, problem: Problem, sparsity: float, **options: Any) -> PerLayer:
+        return self.function(problem, sparsity, **options)
 
 
 def allocate_erk(problem: Problem, sparsity: float) -> PerLayer:
@@ -107,3 +118,11 @@ def allocate_netadapt(
         if on_step is not None:
             on_step(step)
     return problem.ratio(sparsity_of(kept, widths))
+
+
+ALLOCATIONS: Mapping[str, Allocation] = {
+    "erk": Allocation(allocate_erk, judges=False),
+    "sensitivity": Allocation(allocate_sensitivity, options=("ratios",)),
+    "amc": Allocation(allocate_amc, options=("max_sparsity", "episodes", "seed")),
+    "netadapt": Allocation(allocate_netadapt, options=("first_step", "decay")),
+}

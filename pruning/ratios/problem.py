@@ -11,6 +11,7 @@ import copy
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import nn
@@ -51,6 +52,9 @@ class Problem:
     multiple_of: int = 1
     keep_at_least: int = 1
     group_dim: int = 0
+
+    # What a configuration may set of it, or have filled in: short-term fine-tuning, measured latency.
+    OPTIONS: ClassVar = ("multiple_of", "keep_at_least", "fine_tune", "by_latency")
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "names", tuple(self.names))

@@ -1,32 +1,30 @@
-"""In how many steps the weights fall: one file a schedule.
+"""In how many steps weights are pruned, and when: one file a schedule.
 
 A schedule takes the choice of weights and the training loop as plain callables:
 `mask_at(model, sparsity, within)`, usually a few lines around `pruning.masking.make_mask`, and
 `train(model, *, epochs, learning_rate, mask)`. It returns the model and its last mask.
 
-`gradual` and `rigl` change the mask within one training, by a moving mask
+`gradual` and `rigl` change the mask within one training, by a dynamic mask
 (`pruning.recovery.fine_tuning.MovingMask`). `dead_neurons` cleans a mask that any of them gave.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
-from torch import nn
+from pruning.schedules.gradual_pruning import GRADUAL, gradual
+from pruning.schedules.iterative_pruning import ITERATIVE, iterative
+from pruning.schedules.lottery_tickets import LOTTERY, lottery
+from pruning.schedules.one_shot_pruning import ONE_SHOT, one_shot
+from pruning.schedules.schedule import MaskAt, Schedule
+from pruning.schedules.sparse_training import RIGL, rigl
 
-from pruning.mask import Mask
-from pruning.schedules.gradual import gradual
-from pruning.schedules.iterative import iterative
-from pruning.schedules.lottery import lottery
-from pruning.schedules.one_shot import one_shot
-from pruning.schedules.rigl import rigl
+__all__ = ["SCHEDULES", "MaskAt", "Schedule", "gradual", "iterative", "lottery", "one_shot", "rigl"]
 
-__all__ = ["SCHEDULES", "gradual", "iterative", "lottery", "one_shot", "rigl"]
-
-SCHEDULES: Mapping[str, Callable[..., tuple[nn.Module, Mask]]] = {
-    "one_shot": one_shot,
-    "iterative": iterative,
-    "gradual": gradual,
-    "lottery": lottery,
-    "rigl": rigl,
+SCHEDULES: Mapping[str, Schedule] = {
+    "one_shot": ONE_SHOT,
+    "iterative": ITERATIVE,
+    "gradual": GRADUAL,
+    "lottery": LOTTERY,
+    "rigl": RIGL,
 }

@@ -8,7 +8,7 @@ from torch import nn
 
 from harness.contract import Context, ParameterError
 from pruning import Global, Mask, make_mask
-from pruning.schedules.lottery import find_ticket
+from pruning.schedules.lottery_tickets import find_ticket
 
 CONTROLS = ("none", "reinitialised", "shuffled")
 

@@ -22,13 +22,12 @@ task, entry = load_task("cifar10_resnet20"), load_entry("compose")
 targets = [make_target(name) for name in target_names()]
 import time
 began = time.process_time()
-from harness.store.keys import compress_key, dense_answers_key, measure_key, reference_key
+from harness.store.keys import compress_key, reference_key, target_keys
 for _ in range(2):  # a run asks for each twice
     reference_key(task, "weights")
     compress_key(task, "weights", entry, 0)
     for target in targets:
-        dense_answers_key(task, dense="dense", target=target)
-        measure_key(task, model="model", dense="dense", target=target, effort="quick", repeat=0)
+        target_keys(task, target, model="model", dense="dense", effort="quick", repeat=0)
 print(time.process_time() - began)
 """
 

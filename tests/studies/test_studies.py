@@ -8,7 +8,7 @@ import pytest
 import torch
 from rows import result_of
 
-from harness.store.keys import SETTLED, study_sources
+from harness.store.code import SETTLED, study_sources
 from harness.store.sources import Tree
 from pruning.granularity import GRANULARITIES
 from pruning.ratios import ALLOCATIONS

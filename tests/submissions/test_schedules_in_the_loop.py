@@ -16,7 +16,7 @@ from pruning.recovery import Regularised, distil
 from pruning.recovery.distillation import distillation_loss
 from pruning.recovery.regularise import BatchNormL1
 from pruning.schedules import SCHEDULES
-from pruning.schedules.lottery import find_ticket
+from pruning.schedules.lottery_tickets import find_ticket
 
 GENERATOR = torch.Generator().manual_seed(0)
 BATCHES = [(torch.randn(8, 3, 6, 6, generator=GENERATOR), torch.arange(8) % 4) for _ in range(4)]

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 
 from harness.entries.loading import load_entry, submission_names
-from harness.store import keys
-from harness.store.keys import compress_key, dense_answers_key, judge_key, measure_key, reference_key, study_parts
+from harness.store import code, keys
+from harness.store.keys import compress_key, reference_key, stage_key, study_parts, target_keys
 from harness.store.sources import REPOSITORY, Tree
-from harness.store.store import stage_key
 from harness.tasks import load_task, task_names
 from hw_targets.registry import make_target, target_names
 from studies import STUDIES
@@ -26,13 +25,9 @@ def _compress(name: str, task=DIGITS) -> Callable[[Tree], str]:
     return lambda tree: compress_key(task, "weights", load_entry(name), 0, tree)
 
 
-def _measure(name: str, task=DIGITS) -> Callable[[Tree], str]:
-    subject = {"model": "model", "dense": "dense", "target": make_target(name)}
-    return lambda tree: measure_key(task, **subject, effort="quick", repeat=0, tree=tree)
-
-
-def _judge(name: str, task=DIGITS) -> Callable[[Tree], str]:
-    return lambda tree: judge_key(task, model="model", dense="dense", target=make_target(name), tree=tree)
+def _target(stage: str, name: str, task=DIGITS) -> Callable[[Tree], str]:
+    given = {"model": "model", "dense": "dense", "effort": "quick", "repeat": 0}
+    return lambda tree: asdict(target_keys(task, make_target(name), **given, tree=tree))[stage]
 
 
 def _study(name: str, *, measures: bool = False) -> Callable[[Tree], str]:
@@ -46,10 +41,10 @@ STAGES: Mapping[str, Callable[[Tree], str]] = {
     "compress:magnitude": _compress("magnitude"),
     "compress:kernel_patterns": _compress("kernel_patterns", CIFAR),
     "compress:netadapt": _compress("netadapt", CIFAR),
-    "judge:cpu": _judge("cpu"),
-    "judge:eie": _judge("eie", CIFAR),
-    "measure:cpu": _measure("cpu"),
-    "measure:eie": _measure("eie", CIFAR),
+    "judge:cpu": _target("judge", "cpu"),
+    "judge:eie": _target("judge", "eie", CIFAR),
+    "measure:cpu": _target("measure", "cpu"),
+    "measure:eie": _target("measure", "eie", CIFAR),
     "study:speed": _study("speed", measures=True),
     "study:criteria": _study("criteria"),
 }
@@ -110,6 +105,7 @@ STALE: Mapping[str, set[str]] = {
     "harness/store/records.py": set(),
     "harness/store/store.py": set(),
     "harness/store/keys.py": set(),
+    "harness/store/code.py": set(),
     "harness/store/sources.py": set(),
     "harness/store/syntax.py": set(),
     "harness/references/find.py": set(),
@@ -183,7 +179,7 @@ def test_a_submission_from_elsewhere_counts_with_all_its_files(tmp_path: Path) -
         (folder / name).write_text(text)
     entry = load_entry("mine", {}, tmp_path)
     tree = TREE
-    found = keys.compress_sources(DIGITS, entry, tree)
+    found = code.compress_sources(DIGITS, entry, tree)
     assert "pruning.mask" in found.digests and "helper" not in found.libraries and "torch" in found.libraries
 
     def key(**changes: str) -> str:
@@ -211,11 +207,11 @@ def test_libraries_belong_to_all_and_the_machine_to_what_is_timed(
         return {name for name, key in STAGES.items() if key(replace(TREE)) != before[name]}
 
     with monkeypatch.context() as patched:
-        patched.setattr(keys, "library_versions", lambda: {"torch": "0"})
+        patched.setattr(code, "library_versions", lambda: {"torch": "0"})
         assert changed() == set(STAGES)
     with monkeypatch.context() as patched:
-        version = keys.library_version
-        patched.setattr(keys, "library_version", lambda name: "0" if name == "numba" else version(name))
+        version = code.library_version
+        patched.setattr(code, "library_version", lambda name: "0" if name == "numba" else version(name))
         assert changed() == {"judge:eie", "measure:eie", "compress:netadapt"}
     monkeypatch.setattr(keys, "machine_fingerprint", lambda: "another")
     assert changed() == {"compress:netadapt", "study:speed"} | ON_TARGET
@@ -223,13 +219,13 @@ def test_libraries_belong_to_all_and_the_machine_to_what_is_timed(
 
 def test_every_library_that_a_stage_imports_has_a_version() -> None:
     tree = TREE
-    closures = [keys.reference_sources(task, tree) for task in map(load_task, task_names())]
-    closures += [keys.compress_sources(DIGITS, load_entry(name), tree) for name in submission_names()]
-    closures += [keys.judge_sources(CIFAR, make_target(name), tree) for name in target_names()]
-    closures += [keys.measure_sources(CIFAR, make_target(name), tree) for name in target_names()]
-    closures += [keys.study_sources(f"studies.{name}", DIGITS, tree) for name in STUDIES]
+    closures = [code.reference_sources(task, tree) for task in map(load_task, task_names())]
+    closures += [code.compress_sources(DIGITS, load_entry(name), tree) for name in submission_names()]
+    closures += [code.judge_sources(CIFAR, make_target(name), tree) for name in target_names()]
+    closures += [code.measure_sources(CIFAR, make_target(name), tree) for name in target_names()]
+    closures += [code.study_sources(f"studies.{name}", DIGITS, tree) for name in STUDIES]
     optional = {"zeus", "transformers", "tokenizers"}
-    missing = {name for found in closures for name in found.libraries if keys.library_version(name) is None}
+    missing = {name for found in closures for name in found.libraries if code.library_version(name) is None}
     assert missing <= optional
 
 
@@ -243,9 +239,7 @@ def test_values_belong_to_the_keys_of_the_stages_that_take_them() -> None:
         return {
             "reference": reference_key(task, weights, tree),
             "compress": compress_key(task, weights, entry, seed, tree),
-            "judge": judge_key(task, **measured, tree=tree),
-            "measure": measure_key(task, **measured, effort=effort, repeat=repeat, tree=tree),
-            "answers": dense_answers_key(task, dense=reference, target=target[on], tree=tree),
+            **asdict(target_keys(task, **measured, effort=effort, repeat=repeat, tree=tree)),
             "study": stage_key(study_parts("studies.criteria", task, weights, measures=False, tree=tree)),
         }
 

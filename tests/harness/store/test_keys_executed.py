@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from harness.entries.loading import load_entry
-from harness.store.keys import (
+from harness.store.code import (
     SETTLED,
     asks_for_latency,
     compress_sources,
@@ -70,18 +70,21 @@ PAIR = """
 from harness.run.dense import dense_model
 from harness.run.values import Pair, Request
 from hw_targets.registry import make_target
+from harness.store.keys import TargetKeys
 request, dense = Request(task, load_entry("dense"), ()), dense_model(task, weights, store)
+def pair(name):
+    return Pair(dense, dense, TargetKeys(f"answers-{name}", f"judge-{name}", f"measure-{name}"))
 """
 JUDGE = """
 from harness.run.judging import Judged, judge
 os.environ["STAGE"] = "judge:eie"
-assert isinstance(judge(request, make_target("eie"), Pair(dense, dense), store), Judged)
+assert isinstance(judge(request, make_target("eie"), pair("eie"), store), Judged)
 """
 MEASURE = """
 from harness.run.measuring import Measured, measure
 for name in ("eie", "cpu"):
     os.environ["STAGE"] = f"measure:{name}"
-    assert isinstance(measure(request, make_target(name), Pair(dense, dense), store), Measured)
+    assert isinstance(measure(request, make_target(name), pair(name), store), Measured)
 """
 
 

@@ -9,8 +9,9 @@ from dataclasses import replace
 
 import pytest
 
+from harness.store.keys import stage_key
 from harness.store.records import to_json
-from harness.store.store import GC_AGE_S, Store, stage_key
+from harness.store.store import GC_AGE_S, Store
 from harness.util.files import write_atomically
 from harness.util.names import UsageError
 

@@ -11,7 +11,7 @@ from torch import nn
 from pruning.masking import make_mask
 from pruning.ratios import Uniform
 from pruning.schedules import gradual
-from pruning.schedules.gradual import GradualMask, cubic
+from pruning.schedules.gradual_pruning import GradualMask, cubic
 
 
 def mask_at(model, sparsity, within):

@@ -10,7 +10,7 @@ from pruning.mask import Mask
 from pruning.masking import make_mask
 from pruning.ratios import Global
 from pruning.schedules import lottery
-from pruning.schedules.lottery import Ticket, find_ticket, shuffled
+from pruning.schedules.lottery_tickets import Ticket, find_ticket, shuffled
 
 
 def mask_at(model, sparsity, within):

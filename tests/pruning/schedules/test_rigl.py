@@ -11,7 +11,7 @@ from pruning.mask import Mask
 from pruning.masking import make_mask
 from pruning.ratios import Uniform
 from pruning.schedules import rigl
-from pruning.schedules.rigl import RigLMask, move, moving_share
+from pruning.schedules.sparse_training import RigLMask, move, moving_share
 
 
 def mask_at(model, sparsity, within):

@@ -10,7 +10,7 @@ from pruning.masking import make_mask
 from pruning.ratios import Global
 from pruning.recovery.fine_tuning import fine_tune
 from pruning.schedules import iterative, one_shot
-from pruning.schedules.iterative import sparsities
+from pruning.schedules.iterative_pruning import sparsities
 
 
 class FakeTrain:

@@ -13,7 +13,7 @@ from torch import nn
 
 from pruning.mask import Mask
 from pruning.recovery.fine_tuning import Train, fine_tune
-from pruning.schedules.one_shot import MaskAt
+from pruning.schedules.schedule import MaskAt, Schedule
 
 Spacing = Literal["linear", "geometric"]
 
@@ -23,10 +23,10 @@ def iterative(
     mask_at: MaskAt,
     *,
     sparsity: float,
-    steps: int,
     train: Train,
     epochs: int,
     learning_rate: float | None = None,
+    steps: int = 3,
     spacing: Spacing = "linear",
 ) -> tuple[nn.Module, Mask]:
     """Reach `sparsity` in `steps`, with `epochs` of fine-tuning after each.
@@ -48,6 +48,9 @@ def iterative(
         model = fine_tune(model, mask, train=train, epochs=epochs, learning_rate=learning_rate)
     assert mask is not None  # there is at least one step
     return model, mask
+
+
+ITERATIVE = Schedule(iterative, several=True)
 
 
 def sparsities(final: float, steps: int, spacing: Spacing = "linear") -> list[float]:

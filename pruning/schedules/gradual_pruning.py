@@ -19,7 +19,7 @@ from torch import nn
 from pruning.mask import Mask
 from pruning.ratios.counting import check_sparsity
 from pruning.recovery.fine_tuning import Train
-from pruning.schedules.one_shot import MaskAt
+from pruning.schedules.schedule import MaskAt, Schedule
 
 
 def gradual(
@@ -59,6 +59,9 @@ def gradual(
             "before each of its optimizer steps."
         )
     return model, moving.mask
+
+
+GRADUAL = Schedule(gradual, several=True, trains=True)
 
 
 @dataclass

@@ -22,7 +22,7 @@ from torch import nn
 from pruning.mask import Mask
 from pruning.ratios.counting import keep_best
 from pruning.recovery.fine_tuning import Train
-from pruning.schedules.one_shot import MaskAt
+from pruning.schedules.schedule import MaskAt, Schedule
 
 
 def rigl(
@@ -60,6 +60,9 @@ def rigl(
     if not moving.asked:
         raise ValueError("The training never asked for its mask: train= must take a moving mask.")
     return model, moving.mask
+
+
+RIGL = Schedule(rigl, several=True, trains=True, single_weights=True)
 
 
 @dataclass

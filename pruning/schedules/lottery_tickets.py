@@ -22,8 +22,8 @@ from torch import nn
 
 from pruning.mask import Mask
 from pruning.recovery.fine_tuning import Train
-from pruning.schedules.iterative import sparsities
-from pruning.schedules.one_shot import MaskAt
+from pruning.schedules.iterative_pruning import sparsities
+from pruning.schedules.schedule import MaskAt, Schedule
 
 Initial = Callable[[], nn.Module] | Mapping[str, torch.Tensor]
 
@@ -87,6 +87,9 @@ def lottery(
     )
     model = train(ticket.load_(model), epochs=epochs, learning_rate=learning_rate, mask=ticket.mask)
     return model, ticket.mask
+
+
+LOTTERY = Schedule(lottery, several=True, trains=True, takes_fresh=True)
 
 
 def find_ticket(

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from torch import nn
 
 from pruning.mask import Mask
 from pruning.recovery.fine_tuning import Train, fine_tune
-
-MaskAt = Callable[[nn.Module, float, Mask | None], Mask]
+from pruning.schedules.schedule import MaskAt, Schedule
 
 
 def one_shot(
@@ -31,3 +28,6 @@ def one_shot(
     """
     mask = mask_at(model, sparsity, None)
     return fine_tune(model, mask, train=train, epochs=epochs, learning_rate=learning_rate), mask
+
+
+ONE_SHOT = Schedule(one_shot)
