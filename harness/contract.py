@@ -94,6 +94,7 @@ class Context(Protocol):
         seed: every random choice of the entry should follow from it.
         workdir: a folder of its own for scratch files.
         recipe: how the task's reference was trained.
+        learning_rate: a peak for `train`: the recipe's, times the parameter `learning_rate_factor` where there is one.
     """
 
     config: Mapping[str, Any]
@@ -102,6 +103,7 @@ class Context(Protocol):
     data: Data
     budget: BudgetView
     recipe: Recipe
+    learning_rate: float
 
     def fresh_model(self, seed: int) -> nn.Module:
         """The task's architecture, newly initialised (SNIP, lottery tickets)."""

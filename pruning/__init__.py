@@ -3,8 +3,11 @@
 A pipeline is four choices that do not depend on one another, and what comes after. These are the public
 names; each is loaded when it is first asked for (`from pruning import Magnitude, make_mask`).
 
+in one call: a network in, a pruned one out, and what was left as it is
+    Pruned, prune_filters, prune_n_m
+
 masks: which weights are kept
-    Mask, make_mask, weight_layers, weight_names
+    Mask, fitting_layers, make_mask, mask_rule, weight_layers, weight_names
 
 criteria: how much a weight matters
     APoZ, BatchNormScale, Criterion, FeatureMap, Magnitude, OptimalBrainDamage, Random, Regression,
@@ -25,7 +28,7 @@ recovery: how the accuracy comes back
     Regularised, distil, fine_tune
 
 shrinking: what was pruned whole, taken out for good
-    Trace, attention_blocks, block_importance, coupled, fold, from_channels, head_mask,
+    Shrinkable, Trace, attention_blocks, block_importance, coupled, fold, from_channels, head_mask,
     hidden_layers, joined_filters, joint_mask, left_over, linearise, prunable_filters,
     removable_blocks, remove_blocks, shrink, shrink_heads, shrink_hidden, with_prelu
 

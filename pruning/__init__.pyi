@@ -26,7 +26,9 @@ from .granularity import Vector as Vector
 from .layers import weight_layers as weight_layers
 from .layers import weight_names as weight_names
 from .mask import Mask as Mask
+from .masking import fitting_layers as fitting_layers
 from .masking import make_mask as make_mask
+from .masking import mask_rule as mask_rule
 from .quantise import MinMax as MinMax
 from .quantise import Percentile as Percentile
 from .quantise import carried_over as carried_over
@@ -75,3 +77,7 @@ from .shrinking import shrink as shrink
 from .shrinking import shrink_heads as shrink_heads
 from .shrinking import shrink_hidden as shrink_hidden
 from .shrinking import with_prelu as with_prelu
+from .structured import Pruned as Pruned
+from .structured import Shrinkable as Shrinkable
+from .structured import prune_filters as prune_filters
+from .structured import prune_n_m as prune_n_m

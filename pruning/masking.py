@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -10,10 +10,12 @@ from torch import nn
 
 from pruning.criteria import CRITERIA, Batches, Criterion
 from pruning.granularity import GRANULARITIES, Granularity, Pattern
-from pruning.layers import weight_names
+from pruning.layers import weight_layers, weight_names
 from pruning.mask import Mask
 from pruning.names import choose
 from pruning.ratios import Ratio
+
+MaskAt = Callable[[nn.Module, float, Mask | None], Mask]  # (model, sparsity, earlier mask) → mask
 
 
 def make_mask(
@@ -47,6 +49,8 @@ def make_mask(
     """
     judge: Criterion = choose("criterion", criterion, CRITERIA)() if isinstance(criterion, str) else criterion
     groups = choose("granularity", granularity, GRANULARITIES)() if isinstance(granularity, str) else granularity
+    if ratio is not None and (isinstance(ratio, type) or not hasattr(ratio, "select")):
+        raise ValueError(f"ratio is a rule that shares out a sparsity, Uniform(0.5) or Global(0.5), not {ratio!r}.")
     if isinstance(groups, Pattern) and ratio is not None:
         raise ValueError(f"{groups} fixes by itself how many weights stay; leave out the ratio {ratio}.")
     if not isinstance(groups, Pattern) and ratio is None:
@@ -67,6 +71,49 @@ def make_mask(
         kept = ratio.select({name: _pooled(groups, judge.p, name, scores[name], within) for name in names})
         mask = Mask({name: groups.expand(kept[name], shapes[name]) for name in names})
     return mask if within is None else Mask({name: (mask & within)[name] for name in names})
+
+
+def mask_rule(
+    *,
+    criterion: Criterion | str,
+    granularity: Granularity | Pattern | str,
+    ratio: Callable[[float], Ratio],
+    layers: Sequence[str] | None = None,
+    data: Batches | None = None,
+) -> MaskAt:
+    """`mask_at` for schedules: `make_mask` with these choices, at the sparsity that the schedule asks for.
+
+    Args:
+        ratio: sparsity → ratio: `Global`, `Uniform`, or a function that sets their options.
+        criterion, granularity, layers, data: see `make_mask`.
+    """
+
+    def mask_at(model: nn.Module, sparsity: float, within: Mask | None) -> Mask:
+        return make_mask(
+            model,
+            criterion=criterion,
+            granularity=granularity,
+            ratio=ratio(sparsity),
+            layers=layers,
+            data=data,
+            within=within,
+        )
+
+    return mask_at
+
+
+def fitting_layers(model: nn.Module, granularity: Granularity | Pattern) -> tuple[list[str], dict[str, str]]:
+    """The layers whose weights `granularity` can cut, for `layers=`; and layer → why not, of the others."""
+    fitting, left_out = [], {}
+    for name, layer in weight_layers(model).items():
+        scores = torch.zeros(layer.weight.shape)
+        try:
+            granularity.best(scores, 1.0) if isinstance(granularity, Pattern) else granularity.pool(scores, 1.0)
+        except ValueError as error:
+            left_out[name] = str(error)
+        else:
+            fitting.append(name)
+    return fitting, left_out
 
 
 def _best(pattern: Pattern, p: float, name: str, scores: torch.Tensor, within: Mask | None) -> torch.Tensor:

@@ -30,6 +30,7 @@ SUPPORT = {
     "criteria": {"batches", "behind", "contributions", "gradients", "layout"},
     "granularity": {"pooling"},
     "ratios": {"allocations", "cost", "counting", "per_layer", "problem"},
+    "schedules": {"schedule"},
     "shrinking": {"compare", "follow", "operators", "scores", "stream", "surgery", "trace"},
     "quantise": {
         "attention",
@@ -41,6 +42,7 @@ SUPPORT = {
         "onnx_operators",
         "operators",
         "placing",
+        "quantisers",
         "rows",
         "storage",
         "tracing",

@@ -68,6 +68,7 @@ class WorkerContext:
         on_samples: Callable[[int], None] | None = None,
     ) -> None:
         self.config, self.seed, self.workdir, self.recipe = config, seed, workdir, task.recipe
+        self.learning_rate = config.get("learning_rate_factor", 1.0) * task.recipe.learning_rate
         self.budget = WorkerBudget(limit_s)
         self._task, self._data, self._on_samples = task, data, on_samples
         validation = data.loader("validation", batch_size=EVALUATION_BATCH)

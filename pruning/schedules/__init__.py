@@ -16,10 +16,10 @@ from pruning.schedules.gradual_pruning import GRADUAL, gradual
 from pruning.schedules.iterative_pruning import ITERATIVE, iterative
 from pruning.schedules.lottery_tickets import LOTTERY, lottery
 from pruning.schedules.one_shot_pruning import ONE_SHOT, one_shot
-from pruning.schedules.schedule import MaskAt, Schedule
+from pruning.schedules.schedule import Schedule
 from pruning.schedules.sparse_training import RIGL, rigl
 
-__all__ = ["SCHEDULES", "MaskAt", "Schedule", "gradual", "iterative", "lottery", "one_shot", "rigl"]
+__all__ = ["SCHEDULES", "Schedule", "gradual", "iterative", "lottery", "one_shot", "rigl"]
 
 SCHEDULES: Mapping[str, Schedule] = {
     "one_shot": ONE_SHOT,

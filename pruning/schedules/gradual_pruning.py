@@ -17,9 +17,10 @@ from dataclasses import dataclass, field
 from torch import nn
 
 from pruning.mask import Mask
+from pruning.masking import MaskAt
 from pruning.ratios.counting import check_sparsity
 from pruning.recovery.fine_tuning import Train
-from pruning.schedules.schedule import MaskAt, Schedule
+from pruning.schedules.schedule import Schedule
 
 
 def gradual(

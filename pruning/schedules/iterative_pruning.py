@@ -12,8 +12,9 @@ from typing import Literal
 from torch import nn
 
 from pruning.mask import Mask
+from pruning.masking import MaskAt
 from pruning.recovery.fine_tuning import Train, fine_tune
-from pruning.schedules.schedule import MaskAt, Schedule
+from pruning.schedules.schedule import Schedule
 
 Spacing = Literal["linear", "geometric"]
 

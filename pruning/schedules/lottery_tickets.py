@@ -21,9 +21,10 @@ import torch
 from torch import nn
 
 from pruning.mask import Mask
+from pruning.masking import MaskAt
 from pruning.recovery.fine_tuning import Train
 from pruning.schedules.iterative_pruning import sparsities
-from pruning.schedules.schedule import MaskAt, Schedule
+from pruning.schedules.schedule import Schedule
 
 Initial = Callable[[], nn.Module] | Mapping[str, torch.Tensor]
 

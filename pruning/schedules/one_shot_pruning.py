@@ -5,8 +5,9 @@ from __future__ import annotations
 from torch import nn
 
 from pruning.mask import Mask
+from pruning.masking import MaskAt
 from pruning.recovery.fine_tuning import Train, fine_tune
-from pruning.schedules.schedule import MaskAt, Schedule
+from pruning.schedules.schedule import Schedule
 
 
 def one_shot(

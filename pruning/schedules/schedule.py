@@ -11,8 +11,8 @@ from typing import Any
 from torch import nn
 
 from pruning.mask import Mask
+from pruning.masking import MaskAt
 
-MaskAt = Callable[[nn.Module, float, Mask | None], Mask]
 COMMON = ("model", "mask_at", "sparsity", "train", "epochs", "learning_rate")  # arguments of every schedule
 
 

@@ -20,9 +20,10 @@ import torch
 from torch import nn
 
 from pruning.mask import Mask
+from pruning.masking import MaskAt
 from pruning.ratios.counting import keep_best
 from pruning.recovery.fine_tuning import Train
-from pruning.schedules.schedule import MaskAt, Schedule
+from pruning.schedules.schedule import Schedule
 
 
 def rigl(

@@ -51,5 +51,4 @@ class Entry:
             seed=context.seed,
         )
         small = shrink(model, mask_at(model, found.ratio, None), trace)
-        peak = config["learning_rate_factor"] * context.recipe.learning_rate
-        return context.train(small, epochs=config["epochs"], learning_rate=peak)
+        return context.train(small, epochs=config["epochs"], learning_rate=context.learning_rate)

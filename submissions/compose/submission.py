@@ -18,19 +18,19 @@ class Entry:
         _choices(config, 1.0)
 
     def compress(self, model: nn.Module, context: Context) -> nn.Module:
-        choices = _choices(context.config, context.recipe.learning_rate)
+        choices = _choices(context.config, context.learning_rate)
         try:
             return run(model, choices, context)
         except ValueError as error:
             if context.budget.samples_trained:
                 raise
-            raise ParameterError(str(error)) from error  # said before any work: of the choices, or for this network
+            raise ParameterError(str(error)) from error  # before any work: choices that this network does not take
 
 
 def _choices(config: Mapping[str, Any], learning_rate: float) -> Choices:
     chosen = dict(config)
-    peak = chosen.pop("learning_rate_factor") * learning_rate
+    del chosen["learning_rate_factor"]  # `learning_rate` has it
     try:
-        return Choices(learning_rate=peak, **chosen)
+        return Choices(learning_rate=learning_rate, **chosen)
     except ValueError as error:
         raise ParameterError(str(error)) from error

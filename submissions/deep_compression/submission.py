@@ -5,16 +5,13 @@ from __future__ import annotations
 from torch import nn
 
 from harness.contract import Context
-from pruning import Global, Mask, iterative, make_mask, share_weights
+from pruning import Global, iterative, mask_rule, share_weights
 
 
 class Entry:
     def compress(self, model: nn.Module, context: Context) -> nn.Module:
-        config, peak = context.config, context.recipe.learning_rate
-
-        def mask_at(model: nn.Module, sparsity: float, within: Mask | None) -> Mask:
-            return make_mask(model, criterion="magnitude", granularity="element", ratio=Global(sparsity), within=within)
-
+        config = context.config
+        mask_at = mask_rule(criterion="magnitude", granularity="element", ratio=Global)
         pruned, mask = iterative(
             model,
             mask_at,
@@ -22,9 +19,9 @@ class Entry:
             steps=config["steps"],
             train=context.train,
             epochs=config["epochs"],
-            learning_rate=config["learning_rate_factor"] * peak,
+            learning_rate=context.learning_rate,
         )
         # Zero keeps a code of its own, so what was pruned stays pruned.
         shared = share_weights(pruned, {"conv": config["bits_conv"], "linear": config["bits_linear"]}, mask)
-        rate = config["codebook_rate_factor"] * peak
+        rate = config["codebook_rate_factor"] * context.recipe.learning_rate
         return context.train(shared, epochs=config["epochs_codebook"], learning_rate=rate)

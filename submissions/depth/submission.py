@@ -24,5 +24,4 @@ class Entry:
         least = sorted(blocks, key=lambda name: importance[name])[: config["blocks"]]
         dense = copy.deepcopy(model)
         small = remove_blocks(model, least, inputs)
-        peak = config["learning_rate_factor"] * context.recipe.learning_rate
-        return context.train(small, epochs=config["epochs"], learning_rate=peak, teacher=dense)
+        return context.train(small, epochs=config["epochs"], learning_rate=context.learning_rate, teacher=dense)

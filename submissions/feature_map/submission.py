@@ -3,44 +3,27 @@
 from __future__ import annotations
 
 import copy
+from functools import partial
 from itertools import islice
 
 from torch import nn
 
 from harness.contract import Context
-from pruning import (
-    Channel,
-    FeatureMap,
-    Trace,
-    Uniform,
-    coupled,
-    from_channels,
-    make_mask,
-    prunable_filters,
-    reconstruct,
-    shrink,
-)
+from pruning import FeatureMap, Shrinkable, Uniform, reconstruct
 
 
 class Entry:
     def compress(self, model: nn.Module, context: Context) -> nn.Module:
         config = context.config
-        dense, trace = copy.deepcopy(model), Trace(model, context.data.sample[:2])
-        batches = list(islice(context.data.train, config["batches"]))
-        # The layers that read what can be taken out: their input channels are judged.
-        readers = {reader for name in prunable_filters(model, trace) for reader in trace.stream(name).readers}
-        mask = make_mask(
-            model,
+        dense, batches = copy.deepcopy(model), list(islice(context.data.train, config["batches"]))
+        network = Shrinkable.of(model, context.data.sample[:2])
+        mask = network.masks(
             criterion=FeatureMap(greedy=True, positions=config["positions"], seed=context.seed),
-            granularity=Channel(),
-            ratio=Uniform(config["sparsity"], multiple_of=config["multiple_of"], keep_at_least=1),
-            layers=sorted(readers),
+            ratio=partial(Uniform, multiple_of=config["multiple_of"], keep_at_least=1),
+            channels=True,
             data=batches,
-        )
-        # A channel that nobody reads falls where it is made, with its bias and batch norm.
-        mask = coupled(model, from_channels(model, mask, trace), trace)
+        )(model, config["sparsity"], None)
         if config["reconstruct"]:
             model = reconstruct(model, dense, mask, batches, positions=config["positions"], seed=context.seed)
-        small = shrink(model, mask, trace)
-        peak = config["learning_rate_factor"] * context.recipe.learning_rate
-        return context.train(small, epochs=config["epochs"], learning_rate=peak)
+        small = network.shrink(model, mask)
+        return context.train(small, epochs=config["epochs"], learning_rate=context.learning_rate)

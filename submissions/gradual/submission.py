@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 from harness.contract import Context, ParameterError
-from pruning import Mask, Uniform, gradual, make_mask
+from pruning import Uniform, gradual, mask_rule
 
 
 class Entry:
@@ -14,17 +14,14 @@ class Entry:
         if config["epochs"] < 1:
             raise ParameterError("Gradual pruning happens while the network trains: epochs must be 1 or more.")
 
-        def mask_at(model: nn.Module, sparsity: float, within: Mask | None) -> Mask:
-            ratio = Uniform(sparsity)
-            return make_mask(model, criterion="magnitude", granularity="element", ratio=ratio, within=within)
-
+        mask_at = mask_rule(criterion="magnitude", granularity="element", ratio=Uniform)
         pruned, _ = gradual(
             model,
             mask_at,
             sparsity=config["sparsity"],
             train=context.train,
             epochs=config["epochs"],
-            learning_rate=config["learning_rate_factor"] * context.recipe.learning_rate,
+            learning_rate=context.learning_rate,
             every=config["every"],
             end=config["end"],
         )

@@ -22,5 +22,4 @@ class Entry:
             data=context.data.train,
         )
         small = shrink_heads(model, mask, context.data.sample[:2])
-        peak = config["learning_rate_factor"] * context.recipe.learning_rate
-        return context.train(small, epochs=config["epochs"], learning_rate=peak)
+        return context.train(small, epochs=config["epochs"], learning_rate=context.learning_rate)

@@ -5,16 +5,13 @@ from __future__ import annotations
 from torch import nn
 
 from harness.contract import Context
-from pruning import Global, Mask, iterative, make_mask, remove_dead_neurons
+from pruning import Global, iterative, mask_rule, remove_dead_neurons
 
 
 class Entry:
     def compress(self, model: nn.Module, context: Context) -> nn.Module:
         config = context.config
-
-        def mask_at(model: nn.Module, sparsity: float, within: Mask | None) -> Mask:
-            return make_mask(model, criterion="magnitude", granularity="element", ratio=Global(sparsity), within=within)
-
+        mask_at = mask_rule(criterion="magnitude", granularity="element", ratio=Global)
         pruned, mask = iterative(
             model,
             mask_at,
@@ -22,7 +19,7 @@ class Entry:
             steps=config["steps"],
             train=context.train,
             epochs=config["epochs"],
-            learning_rate=config["learning_rate_factor"] * context.recipe.learning_rate,
+            learning_rate=context.learning_rate,
         )
         # A unit without inputs or without readers changes nothing: what is left of its weights goes too.
         return remove_dead_neurons(pruned, mask, context.data.sample[:2]).apply_(pruned)

@@ -36,5 +36,11 @@ class Entry:
             skip_first_conv=True,
             within=connected,
         )
-        peak = config["learning_rate_factor"] * context.recipe.learning_rate
-        return distil(model, mask, teacher=dense, train=context.train, epochs=config["epochs"], learning_rate=peak)
+        return distil(
+            model,
+            mask,
+            teacher=dense,
+            train=context.train,
+            epochs=config["epochs"],
+            learning_rate=context.learning_rate,
+        )

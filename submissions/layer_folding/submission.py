@@ -24,11 +24,12 @@ class Entry:
         count = sum(isinstance(module, nn.PReLU) for module in softened.modules())
         if not 1 <= config["activations"] <= count:
             raise ParameterError(f"activations must be 1 to {count}: the network has no more.")
-        peak = config["learning_rate_factor"] * context.recipe.learning_rate
         loss = Regularised(linearity_penalty, config["strength"])
-        softened = context.train(softened, epochs=config["epochs_folding"], learning_rate=peak, loss=loss)
+        softened = context.train(
+            softened, epochs=config["epochs_folding"], learning_rate=context.learning_rate, loss=loss
+        )
         # The activations whose slopes came nearest to 1 become the identity.
         slopes = [module.weight.detach() for module in softened.modules() if isinstance(module, nn.PReLU)]
         nearest = sorted(float((1 - slope).abs().max()) for slope in slopes)
         folded = fold(linearise(softened, tolerance=nearest[config["activations"] - 1]))
-        return context.train(folded, epochs=config["epochs"], learning_rate=peak)
+        return context.train(folded, epochs=config["epochs"], learning_rate=context.learning_rate)

@@ -23,6 +23,6 @@ class Entry:
             steps=config["steps"],
             train=context.train,
             epochs=config["epochs"],
-            learning_rate=config["learning_rate_factor"] * context.recipe.learning_rate,
+            learning_rate=context.learning_rate,
         )
         return pruned

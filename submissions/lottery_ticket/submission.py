@@ -7,7 +7,7 @@ from functools import partial
 from torch import nn
 
 from harness.contract import Context, ParameterError
-from pruning import Global, Mask, make_mask
+from pruning import Global, mask_rule
 from pruning.schedules.lottery_tickets import find_ticket
 
 CONTROLS = ("none", "reinitialised", "shuffled")
@@ -19,18 +19,15 @@ class Entry:
         control, epochs = config["control"], config["epochs"]
         if control not in CONTROLS or epochs < 1:
             raise ParameterError(f"control is one of {', '.join(CONTROLS)}, and epochs 1 or more: see config.yaml.")
-        rate = config["learning_rate_factor"] * context.recipe.learning_rate
 
-        def mask_at(model: nn.Module, sparsity: float, within: Mask | None) -> Mask:
-            return make_mask(model, criterion="magnitude", granularity="element", ratio=Global(sparsity), within=within)
-
+        mask_at = mask_rule(criterion="magnitude", granularity="element", ratio=Global)
         ticket = find_ticket(
             model,
             mask_at,
             sparsity=config["sparsity"],
             train=context.train,
             epochs=epochs,
-            learning_rate=rate,
+            learning_rate=context.learning_rate,
             initial=partial(context.fresh_model, context.seed),
             rounds=config["rounds"],
             rewind_steps=config["rewind_steps"],
@@ -39,4 +36,4 @@ class Entry:
             ticket = ticket.reinitialised(partial(context.fresh_model, context.seed + 1))
         if control == "shuffled":  # the same weights, and as many kept in each layer, at random places
             ticket = ticket.shuffled(context.seed)
-        return context.train(ticket.load_(model), epochs=epochs, learning_rate=rate, mask=ticket.mask)
+        return context.train(ticket.load_(model), epochs=epochs, learning_rate=context.learning_rate, mask=ticket.mask)

@@ -8,7 +8,7 @@ from functools import partial
 from torch import nn
 
 from harness.contract import Context
-from pruning import Global, Mask, make_mask, one_shot
+from pruning import Global, mask_rule, one_shot
 
 
 class Entry:
@@ -16,15 +16,13 @@ class Entry:
         config = context.config
         teacher = copy.deepcopy(model) if config["distil"] else None
 
-        def mask_at(model: nn.Module, sparsity: float, within: Mask | None) -> Mask:
-            return make_mask(model, criterion="magnitude", granularity="element", ratio=Global(sparsity), within=within)
-
+        mask_at = mask_rule(criterion="magnitude", granularity="element", ratio=Global)
         pruned, _ = one_shot(
             model,
             mask_at,
             sparsity=config["sparsity"],
             train=partial(context.train, teacher=teacher),
             epochs=config["epochs"],
-            learning_rate=config["learning_rate_factor"] * context.recipe.learning_rate,
+            learning_rate=context.learning_rate,
         )
         return pruned

@@ -1,4 +1,4 @@
-"""Filters fall where it hurts least until a measured latency is met (NetAdapt: Yang et al. 2018, arXiv 1804.03230)."""
+"""Filters go where it hurts least until a measured latency is met (NetAdapt: Yang et al. 2018, arXiv 1804.03230)."""
 
 from __future__ import annotations
 
@@ -56,5 +56,4 @@ class Entry:
         except ValueError as error:
             raise ParameterError(f"{error} Ask for less, or try task=cifar10_resnet20.") from error
         small = shrink(model, mask_at(model, ratio, None), trace)
-        peak = config["learning_rate_factor"] * context.recipe.learning_rate
-        return context.train(small, epochs=config["epochs"], learning_rate=peak)
+        return context.train(small, epochs=config["epochs"], learning_rate=context.learning_rate)

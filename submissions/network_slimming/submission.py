@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from torch import nn
 
 from harness.contract import Context, ParameterError
-from pruning import BatchNormScale, Filter, Global, Regularised, Trace, coupled, make_mask, prunable_filters, shrink
+from pruning import BatchNormScale, Global, Regularised, Shrinkable
 from pruning.recovery.regularise import BatchNormL1
 
 
@@ -17,17 +19,10 @@ class Entry:
                 "Network Slimming judges filters by the scales of batch norm, and this network has none. "
                 "Tasks where it works: cifar10_resnet20, imagenet_resnet50, imagenet_mobilenetv2."
             )
-        peak = config["learning_rate_factor"] * context.recipe.learning_rate
         loss = Regularised(BatchNormL1(), config["strength"])
-        slim = context.train(model, epochs=config["epochs_slimming"], learning_rate=peak, loss=loss)
-        trace = Trace(slim, context.data.sample[:2])
-        mask = make_mask(
-            slim,
-            criterion=BatchNormScale(),
-            granularity=Filter(),
-            ratio=Global(config["sparsity"], multiple_of=config["multiple_of"], keep_at_least=1),
-            layers=prunable_filters(slim, trace),
-            data=context.data.train,
-        )
-        small = shrink(slim, coupled(slim, mask, trace), trace)
-        return context.train(small, epochs=config["epochs"], learning_rate=peak)
+        slim = context.train(model, epochs=config["epochs_slimming"], learning_rate=context.learning_rate, loss=loss)
+        ratio = partial(Global, multiple_of=config["multiple_of"], keep_at_least=1)
+        network = Shrinkable.of(slim, context.data.sample[:2])
+        mask_at = network.masks(criterion=BatchNormScale(), ratio=ratio, data=context.data.train)
+        small = network.shrink(slim, mask_at(slim, config["sparsity"], None))
+        return context.train(small, epochs=config["epochs"], learning_rate=context.learning_rate)

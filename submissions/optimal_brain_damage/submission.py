@@ -1,11 +1,11 @@
-"""Weights of small second-order saliency fall in steps (Optimal Brain Damage: LeCun, Denker & Solla 1989)."""
+"""Weights of small second-order saliency are pruned in steps (Optimal Brain Damage: LeCun, Denker & Solla 1989)."""
 
 from __future__ import annotations
 
 from torch import nn
 
 from harness.contract import Context, ParameterError
-from pruning import Global, Mask, OptimalBrainDamage, iterative, make_mask
+from pruning import Global, OptimalBrainDamage, iterative, mask_rule
 
 
 class Entry:
@@ -17,10 +17,7 @@ class Entry:
             estimate=config["estimate"], probes=config["probes"], seed=context.seed, max_batches=config["batches"]
         )
 
-        def mask_at(model: nn.Module, sparsity: float, within: Mask | None) -> Mask:
-            ratio, data = Global(sparsity), context.data.train
-            return make_mask(model, criterion=saliency, granularity="element", ratio=ratio, data=data, within=within)
-
+        mask_at = mask_rule(criterion=saliency, granularity="element", ratio=Global, data=context.data.train)
         pruned, _ = iterative(
             model,
             mask_at,
@@ -28,6 +25,6 @@ class Entry:
             steps=config["steps"],
             train=context.train,
             epochs=config["epochs"],
-            learning_rate=config["learning_rate_factor"] * context.recipe.learning_rate,
+            learning_rate=context.learning_rate,
         )
         return pruned

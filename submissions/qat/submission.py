@@ -18,7 +18,7 @@ class Entry:
             config["bits"],
             train=context.train,
             epochs=config["epochs"],
-            learning_rate=config["learning_rate_factor"] * context.recipe.learning_rate,
+            learning_rate=context.learning_rate,
             per_channel=config["per_channel"],
             data=list(islice(context.data.train, config["batches"])) if config["activations"] else None,
         )

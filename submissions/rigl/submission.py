@@ -28,7 +28,7 @@ class Entry:
             sparsity=config["sparsity"],
             train=context.train,
             epochs=config["epochs"],
-            learning_rate=config["learning_rate_factor"] * context.recipe.learning_rate,
+            learning_rate=context.learning_rate,
             every=config["every"],
             fraction=config["fraction"],
         )

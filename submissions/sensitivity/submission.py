@@ -22,5 +22,4 @@ class Entry:
         scan = sensitivity_scan(problem)  # accuracy with each layer alone pruned, at ten ratios
         ratio = choose_threshold(scan, problem.sizes, config["sparsity"])
         mask = mask_at(model, ratio, None)
-        peak = config["learning_rate_factor"] * context.recipe.learning_rate
-        return fine_tune(model, mask, train=context.train, epochs=config["epochs"], learning_rate=peak)
+        return fine_tune(model, mask, train=context.train, epochs=config["epochs"], learning_rate=context.learning_rate)

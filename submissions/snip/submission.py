@@ -19,5 +19,4 @@ class Entry:
             ratio=Global(config["sparsity"]),
             data=context.data.train,
         )
-        peak = config["learning_rate_factor"] * context.recipe.learning_rate
-        return fine_tune(fresh, mask, train=context.train, epochs=config["epochs"], learning_rate=peak)
+        return fine_tune(fresh, mask, train=context.train, epochs=config["epochs"], learning_rate=context.learning_rate)

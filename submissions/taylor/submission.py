@@ -2,31 +2,24 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from torch import nn
 
 from harness.contract import Context
-from pruning import Filter, Global, Mask, Taylor, Trace, coupled, iterative, make_mask, prunable_filters, shrink
+from pruning import Global, Shrinkable, Taylor, iterative
 
 
 class Entry:
     def compress(self, model: nn.Module, context: Context) -> nn.Module:
         config = context.config
-        trace = Trace(model, context.data.sample[:2])
-        layers = prunable_filters(model, trace)
-        judge = Taylor(unit="filter", average="importances", max_batches=config["batches"])
-
-        def mask_at(model: nn.Module, sparsity: float, within: Mask | None) -> Mask:
-            ratio = Global(sparsity, multiple_of=config["multiple_of"], keep_at_least=1)
-            mask = make_mask(
-                model,
-                criterion=judge,
-                granularity=Filter(),
-                ratio=ratio,
-                layers=layers,
-                data=context.data.train,
-                within=within,
-            )
-            return coupled(model, mask, trace)  # biases and batch norms fall with their filters
+        ratio = partial(Global, multiple_of=config["multiple_of"], keep_at_least=1)
+        network = Shrinkable.of(model, context.data.sample[:2])
+        mask_at = network.masks(
+            criterion=Taylor(unit="filter", average="importances", max_batches=config["batches"]),
+            ratio=ratio,
+            data=context.data.train,
+        )
 
         pruned, mask = iterative(
             model,
@@ -35,6 +28,6 @@ class Entry:
             steps=config["steps"],
             train=context.train,
             epochs=config["epochs"],
-            learning_rate=config["learning_rate_factor"] * context.recipe.learning_rate,
+            learning_rate=context.learning_rate,
         )
-        return shrink(pruned, mask, trace)
+        return network.shrink(pruned, mask)

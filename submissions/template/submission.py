@@ -29,8 +29,9 @@ class Entry:
         # Recover. `context.train` is the harness's training loop; it holds masked weights at zero.
         # Besides, a context has data.train, data.validation, evaluate(model), latency(model), seed
         # and budget.left_s(). The test set is not there.
-        peak = config["learning_rate_factor"] * context.recipe.learning_rate
-        model = fine_tune(model, mask, train=context.train, epochs=config["epochs"], learning_rate=peak)
+        model = fine_tune(
+            model, mask, train=context.train, epochs=config["epochs"], learning_rate=context.learning_rate
+        )
 
         # What you return is exported to ONNX; quality, speed and energy are measured on that file.
         return model
