@@ -77,14 +77,17 @@ def nameless() -> UsageError:
 
 
 def _targets(config: RunConfig) -> tuple[Target, ...]:
-    from hw_targets.registry import make_target
+    from hw_targets.registry import is_file, make_target
 
     if not config.targets:
         raise UsageError("targets is empty; name at least one: 'targets=[cpu]'.")
+    called = {name: Path(name).stem if is_file(name) else name for name in config.targets}
+    if len(set(called.values())) < len(called):
+        raise UsageError(f"Two of targets={config.targets} have one name.")
     for name in config.target:
-        if name not in config.targets:
+        if name not in called.values():
             raise UsageError(f"target.{name} is set, but {name} is not in targets={config.targets}.")
     try:
-        return tuple(make_target(name, config.target.get(name, {})) for name in dict.fromkeys(config.targets))
+        return tuple(make_target(name, config.target.get(own, {})) for name, own in called.items())
     except ValueError as error:
         raise UsageError(str(error)) from error
