@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,13 +12,6 @@ from harness.util.names import UnknownNameError, UsageError
 from studies.study import Study
 
 DEFAULT_TASK = "mnist_lenet300"
-KINDS: Mapping[type, str] = {
-    int: "a whole number",
-    float: "a number",
-    str: "a text",
-    bool: "true or false",
-    list: "a list",
-}
 
 
 @dataclass(frozen=True)
@@ -114,5 +107,5 @@ def _single(key: str, value: Any, default: Any) -> Any:
     if kind is float and type(value) is int:
         return float(value)
     if type(value) is not kind:
-        raise UsageError(f"{key}={value}: {key} takes {KINDS[kind]} (type {kind.__name__}), such as {default!r}.")
+        raise UsageError(f"{key}={value}: {key} takes a value of type {kind.__name__}, such as {default!r}.")
     return value
