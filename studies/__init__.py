@@ -10,6 +10,11 @@ the full test set.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from studies.study import Study
+
 # Name → what it shows. The module `studies.<name>` holds the study, as `STUDY`.
 STUDIES: dict[str, str] = {
     "schedules": "accuracy against ratio: pruned only, pruned and fine-tuned, iteratively; with L1 and with L2",
@@ -27,3 +32,19 @@ STUDIES: dict[str, str] = {
 MACHINES: dict[str, str] = {
     "eie": "the EIE simulator beside its paper: Tables II, IV, V, queues, padding, number of elements",
 }
+
+
+def find_study(name: str) -> Study:
+    """The study called `name`.
+
+    Raises:
+        UnknownNameError: there is none; the message names the nearest.
+    """
+    from importlib import import_module
+
+    from harness.util.names import UnknownNameError
+
+    if name not in STUDIES:
+        raise UnknownNameError("study", name, [*STUDIES, *MACHINES])
+    study: Study = import_module(f"studies.{name}").STUDY
+    return study

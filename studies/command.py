@@ -4,32 +4,35 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.cli.complete import completes_with, task_names
-from harness.util.names import UnknownNameError, UsageError
-from studies import MACHINES, STUDIES
+from harness.cli.reading import add_store_argument, store_root
+from harness.util.names import UsageError
+from studies import MACHINES, STUDIES, find_study
 
 if TYPE_CHECKING:
     from harness.tasks.task import Task
     from studies.study import Study
 
-DEFAULT_TASK = "mnist_lenet300"
 DEFAULT_OUTPUT = Path("results") / "studies"
 SEVERAL_SEEDS_BELOW_MACS = 1_000_000  # where training is cheap, three seeds; elsewhere one
+FORMER = ("task", "seeds", "set")  # options that are written key=value now
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", nargs="?", help="the study; without one, they are listed")
-    task = parser.add_argument("--task", default=DEFAULT_TASK, metavar="NAME", help=f"default: {DEFAULT_TASK}")
-    completes_with(task, task_names)
-    parser.add_argument("--seeds", metavar="0,1,2", help="default: 0,1,2 on small tasks, 0 on others")
-    parser.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of the study; repeatable"
+    words = parser.add_argument(
+        "overrides",
+        nargs="*",
+        metavar="NAME key=value",
+        help="the study, then task=cifar10_resnet20 'seeds=[0,1]' and its settings; without a name, they are listed",
     )
+    completes_with(words, _completions)
     parser.add_argument("--output", type=Path, default=DEFAULT_OUTPUT, metavar="DIR", help=f"default: {DEFAULT_OUTPUT}")
+    add_store_argument(parser)
     parser.add_argument("--threads", type=int, metavar="N", help="threads of the training; default: torch's choice")
     parser.add_argument("--max", type=int, metavar="N", help="run no more than N cells now")
     other = parser.add_mutually_exclusive_group()
@@ -39,88 +42,92 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="findings and plot anew from result.json (of all, without a name); nothing is run",
     )
+    for name in FORMER:
+        parser.add_argument(f"--{name}", action="append", default=[], help=argparse.SUPPRESS)
 
 
 def execute(args: argparse.Namespace) -> int:
-    if args.name is None:
+    _refuse_former(args)
+    name, overrides = _split(args.overrides)
+    if name is None:
         return _redraw_all(args.output) if args.redraw else _list(args.output)
-    if args.name in MACHINES:
-        return _reproduce(args)
-    study = find_study(args.name)
+    if args.max is not None and args.max < 0:
+        raise UsageError(f"--max is a number of cells, 0 or more, not {args.max}.")
+    if args.threads is not None and args.threads < 1:
+        raise UsageError(f"--threads is a number of threads, 1 or more, not {args.threads}.")
+    if name in MACHINES:
+        return _reproduce(name, overrides, args)
+    return _run(find_study(name), overrides, args)
+
+
+def _split(words: Sequence[str]) -> tuple[str | None, list[str]]:
+    """The study's name, which is the first word, and the overrides after it."""
+    if not words:
+        return None, []
+    name, *overrides = words
+    if "=" in name:
+        raise UsageError(f"{name}: name the study first, as in: openprune study {next(iter(STUDIES))} {name}")
+    return name, overrides
+
+
+def _refuse_former(args: argparse.Namespace) -> None:
+    """Say how what was an option once is written now."""
+    given = [(name, value) for name in FORMER for value in getattr(args, name)]
+    if not given:
+        return
+    now = {"task": "task={}", "seeds": "seeds=[{}]", "set": "{}"}
+    words = [*args.overrides, *(now[name].format(value) for name, value in given)]
+    before = " ".join(f"--{name} {value}" for name, value in given)
+    raise UsageError(f"{before}: settings are written key=value: openprune study {shlex.join(words)}")
+
+
+def _run(study: Study, overrides: Sequence[str], args: argparse.Namespace) -> int:
+    from studies.settings import chosen
+
+    choice = chosen(study, overrides)
     if args.redraw:
-        return _redraw(study, args.task, args.output)
+        return _redraw(study, choice.task, args.output)
+    from harness.store.store import Store
     from studies.lab import Lab
     from studies.runner import describe, run_study
 
-    settings, chosen = with_overrides(study, args.task, args.set), _seeds(args.seeds)
-    if args.max is not None and args.max < 0:
-        raise UsageError(f"--max is a number of cells, 0 or more, not {args.max}.")
     if args.threads is not None:
         import torch
 
-        torch.set_num_threads(max(args.threads, 1))
-    lab = Lab.open(args.task)
-    seeds = chosen or default_seeds(lab.task)
+        torch.set_num_threads(args.threads)
+    lab = Lab.open(choice.task)
+    seeds = choice.seeds or default_seeds(lab.task)
+    own = [text for text in overrides if not text.startswith("task=")]
     try:
         if args.plan:
-            plan = study.plan(lab, settings, seeds)
+            plan = study.plan(lab, choice.settings, seeds)
             for cell in plan.cells:
                 print(describe(cell))
             for name, why in plan.left_out.items():
                 print(f"Left out: {name}: {why}")
         outcome = run_study(
-            study, lab, settings=settings, seeds=seeds, output=args.output, limit=0 if args.plan else args.max
+            study,
+            lab,
+            settings=choice.settings,
+            seeds=seeds,
+            store=Store(store_root(args)),
+            output=args.output,
+            limit=0 if args.plan else args.max,
         )
     except ValueError as error:
-        if not args.set:
+        if not own:
             raise
-        raise UsageError(f"{study.name} does not run with {', '.join(args.set)}: {error}") from error
+        raise UsageError(f"{study.name} does not run with {', '.join(own)}: {error}") from error
     _show(outcome.findings, outcome.files, args.output)
     if outcome.missing:
         print(f"Still to be run: {outcome.missing} of the cells; the same command goes on with them.")
     return 0
 
 
-def find_study(name: str) -> Study:
-    """The study called `name`.
-
-    Raises:
-        UnknownNameError: there is none; the message names the nearest.
-    """
-    from importlib import import_module
-
-    if name not in STUDIES:
-        raise UnknownNameError("study", name, [*STUDIES, *MACHINES])
-    study: Study = import_module(f"studies.{name}").STUDY
-    return study
-
-
-def with_overrides(study: Study, task: str, overrides: Sequence[str]) -> dict[str, Any]:
-    """The study's settings for `task`, with `KEY=VALUE` put in; values are YAML, of the default's kind.
-
-    Raises:
-        UsageError: an override without "=", of an unknown key, or of another kind than the default.
-    """
-    import yaml
-
-    settings = study.settings_for(task)
-    for text in overrides:
-        key, equals, value = text.partition("=")
-        if not equals:
-            raise UsageError(f"{text!r} is no setting; write --set KEY=VALUE.")
-        if key not in settings:
-            raise UnknownNameError(f"setting of {study.name}", key, settings)
-        try:
-            read = yaml.safe_load(value)
-        except yaml.YAMLError as error:
-            raise UsageError(f"--set {text}: the value is not YAML ({error}).") from error
-        kind = type(settings[key])
-        if kind is float and isinstance(read, int) and not isinstance(read, bool):
-            read = float(read)
-        if not isinstance(read, kind):
-            raise UsageError(f"--set {text}: {key} takes a value of type {kind.__name__}, such as {settings[key]!r}.")
-        settings[key] = read
-    return settings
+def _completions(prefix: str, **_: Any) -> list[str]:
+    """Names of studies, `task=` with the tasks' names, `seeds=`."""
+    words = [*STUDIES, *MACHINES, *(f"task={name}" for name in task_names()), "seeds="]
+    return [word for word in words if word.startswith(prefix)]
 
 
 def default_seeds(task: Task) -> list[int]:
@@ -128,19 +135,12 @@ def default_seeds(task: Task) -> list[int]:
     return [0, 1, 2] if task.macs < SEVERAL_SEEDS_BELOW_MACS else [0]
 
 
-def _seeds(text: str | None) -> list[int]:
-    try:
-        return [int(seed) for seed in text.split(",")] if text else []
-    except ValueError:
-        raise UsageError(f"--seeds takes whole numbers, such as 0,1,2; not {text!r}.") from None
-
-
 def _list(output: Path) -> int:
     from harness.cli.output import make_table, show_table
 
     rows = [(name, shows, _taken(output / name)) for name, shows in (STUDIES | MACHINES).items()]
     show_table(make_table(("study", "what it shows", "time it took"), rows))
-    print(f"openprune study NAME [--task {DEFAULT_TASK}] runs one; with --plan it only says how long that takes.")
+    print("openprune study NAME [task=NAME] runs one; with --plan it only says how long that takes.")
     return 0
 
 
@@ -157,17 +157,20 @@ def _taken(folder: Path) -> str:
     return "; ".join(told) or "not run yet"
 
 
-def _reproduce(args: argparse.Namespace) -> int:
+def _reproduce(name: str, overrides: Sequence[str], args: argparse.Namespace) -> int:
     from importlib import import_module
 
-    given = (args.set, args.plan, args.max is not None, args.threads, args.task != DEFAULT_TASK)
-    if any(given):
-        raise UsageError(f"The study {args.name} takes a minute and has no settings: --seeds and --output alone apply.")
-    report = import_module(f"studies.{args.name}_report")
+    from studies.settings import seeds_of, values_of
+
+    given = values_of(overrides)
+    seeds = seeds_of(given.pop("seeds", None))
+    if given or args.plan or args.max is not None or args.threads:
+        raise UsageError(f"The study {name} takes a minute and has no settings: seeds=[…] and --output alone apply.")
+    report = import_module(f"studies.{name}_report")
     if args.redraw:
-        findings, files = _drawn_anew(args.output / args.name / report.FOLDER / "result.json", args.output)
+        findings, files = _drawn_anew(args.output / name / report.FOLDER / "result.json", args.output)
     else:
-        findings, files = report.reproduce(args.output, _seeds(args.seeds) or [0, 1, 2])
+        findings, files = report.reproduce(args.output, seeds or [0, 1, 2])
     _show(findings, files, args.output)
     return 0
 

@@ -22,7 +22,7 @@ from pruning.criteria import CRITERIA
 from pruning.granularity import GRANULARITIES
 from studies.comparing import difference, mean_of, percent
 from studies.lab import Lab, counted
-from studies.plots import draw, finish, panels, percents
+from studies.plots import draw, finish, over_ratios, panels
 from studies.study import Cell, Numbers, Plan, Result, Settings, Study
 
 if TYPE_CHECKING:
@@ -156,10 +156,7 @@ def plot(result: Result) -> Figure:
     for each, (scope, number) in zip(axes, shown, strict=False):
         curves = {}
         for name in result.choices("criterion", granularity=scope):
-            ratios = sorted(result.choices("ratio", granularity=scope, criterion=name))
-            curves[name] = percents(
-                ratios, [result.values(number, granularity=scope, criterion=name, ratio=ratio) for ratio in ratios]
-            )
+            curves[name] = over_ratios(result, number, granularity=scope, criterion=name)
         draw(each, curves, dashed=["random"], among=result.choices("criterion"))
     return finish(figure, axes)
 

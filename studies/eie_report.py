@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from harness.store.methodology import METHODOLOGY
 from harness.util.environment import describe_environment
 from harness.util.files import write_atomically
 from harness.util.progress import progress_bar
@@ -56,6 +57,8 @@ def reproduce(output: Path, seeds: Sequence[int], say: Callable[[str], None] = p
         "task": FOLDER,
         "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "environment": describe_environment(),
+        "methodology": METHODOLOGY,
+        "measures": False,
         "seeds": list(seeds),
         "cells": rows,
     }

@@ -13,10 +13,11 @@ from typing import Any
 from harness.store.methodology import METHODOLOGY
 from harness.util.files import write_atomically
 from harness.views.comparable import EARLIER, UNKNOWN
-from studies import MACHINES, STUDIES
+from studies import MACHINES, STUDIES, find_study
 
 PAGE = "README.md"
 SHOWN = 8  # findings; more are folded away
+FIRST = 1  # the methodology of results that time something and do not say by which
 HEAD = """# What the studies found
 
 Made by `openprune study` from the numbers in each `result.json`; do not edit. A finding is computed: two
@@ -61,13 +62,21 @@ def _told(facts: Mapping[str, Any]) -> Iterator[str]:
     if not facts.get("complete", True):
         said.append("not all cells are run")
     yield f"{'; '.join(said)}.\n"
-    made_by = facts.get("methodology", METHODOLOGY)  # only what measures times has one
-    if made_by != METHODOLOGY:
+    made_by = facts.get("methodology", FIRST)
+    if made_by != METHODOLOGY and _measures(facts):
         yield f"**Not comparable with newer figures:** {EARLIER.get(made_by, UNKNOWN).caution}.\n"
     findings = [f"- {finding}" for finding in facts["findings"]]
     yield from findings[:SHOWN]
     if len(findings) > SHOWN:
         yield from (f"\n<details><summary>{len(findings) - SHOWN} more</summary>\n", *findings[SHOWN:], "\n</details>")
+
+
+def _measures(facts: Mapping[str, Any]) -> bool:
+    """Whether times were measured; a result of schema 1 that has a methodology did, as only those had one."""
+    if "measures" in facts:
+        return bool(facts["measures"])
+    name = facts.get("study")
+    return "methodology" in facts or (name in STUDIES and find_study(name).measures)
 
 
 def _plain(value: Any) -> str:

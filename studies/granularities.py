@@ -19,7 +19,7 @@ from pruning import Granularity, Mask, Pattern, Uniform, fine_tune, make_mask, w
 from pruning.granularity import GRANULARITIES
 from studies.comparing import expected_above
 from studies.lab import Lab, counted
-from studies.plots import draw, finish, panels, percents
+from studies.plots import draw, finish, over_ratios, panels
 from studies.study import Cell, Numbers, Plan, Result, Settings, Study
 
 if TYPE_CHECKING:
@@ -123,11 +123,7 @@ def plot(result: Result) -> Figure:
     close_up = [place for place, title in enumerate(shown) if "close up" in title]
     figure, axes = panels(list(shown), result, x="weights removed, %", heading=STUDY.question, close_up=close_up)
     for each, number in zip(axes, shown.values(), strict=True):
-        curves = {}
-        for name in result.choices("granularity"):
-            ratios = sorted(result.choices("ratio", granularity=name))
-            curves[name] = percents(ratios, [result.values(number, granularity=name, ratio=ratio) for ratio in ratios])
-        draw(each, curves)
+        draw(each, {name: over_ratios(result, number, granularity=name) for name in result.choices("granularity")})
     return finish(figure, axes)
 
 

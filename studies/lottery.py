@@ -18,7 +18,7 @@ from pruning import rigl
 from pruning.schedules.lottery_tickets import find_ticket
 from studies.comparing import expected_above
 from studies.lab import Lab, counted, largest_weights
-from studies.plots import draw, finish, panels, percents
+from studies.plots import draw, finish, over_ratios, panels
 from studies.study import Cell, Numbers, Plan, Result, Settings, Study
 
 if TYPE_CHECKING:
@@ -96,13 +96,9 @@ def findings(result: Result) -> list[str]:
 
 def plot(result: Result) -> Figure:
     figure, axes = panels(["trained from the start"], result, x="weights removed, %", heading=STUDY.question)
-    ratios = sorted(result.choices("ratio"))
     draw(
         axes[0],
-        {
-            label: percents(ratios, [result.values(f"{kind} test", ratio=ratio) for ratio in ratios])
-            for kind, label in KINDS.items()
-        },
+        {label: over_ratios(result, f"{kind} test") for kind, label in KINDS.items()},
     )
     return finish(figure, axes)
 

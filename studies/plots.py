@@ -128,6 +128,12 @@ def percents(ratios: Sequence[Any], values: Sequence[Mapping[int, float]]) -> di
     return {100 * float(ratio): of_seed for ratio, of_seed in zip(ratios, values, strict=True)}
 
 
+def over_ratios(result: Result, number: str, **where: Any) -> dict[float, Mapping[int, float]]:
+    """The curve of `number` over the ratios, in per cent, of the rows whose cell has the parameters `where`."""
+    ratios = sorted(result.choices("ratio", **where))
+    return percents(ratios, [result.values(number, ratio=ratio, **where) for ratio in ratios])
+
+
 def to_svg(figure: Figure) -> str:
     """The figure as SVG text: equal figures, equal text."""
     import matplotlib as mpl

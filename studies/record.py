@@ -1,4 +1,9 @@
-"""What a study leaves: `result.json` with all numbers and what they were made with, and `plot.svg`."""
+"""What a study leaves: `result.json` with all numbers and what they were made with, and `plot.svg`.
+
+Schema 2 says what its cells were made with: `environments` (machines, commits, versions, and how many cells
+each made), `methodology` (the earliest among the cells) and `measures`. Schema 1 has one environment, that of
+the last run, and a methodology only where the study times something.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +20,9 @@ from studies.lab import Lab
 from studies.plots import to_svg
 from studies.study import Numbers, Plan, Result, Row, Settings, Study
 
-SCHEMA = "openprune.study/1"
-MADE_WITH = ("created", "environment", "methodology")
+SCHEMA = "openprune.study/2"
+SCHEMAS = ("openprune.study/1", SCHEMA)
+MADE_WITH = ("created", "environment")
 
 
 def facts_of(
@@ -45,7 +51,9 @@ def facts_of(
         "test_samples": len(lab.data.test),
         "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "environment": describe_environment(),
-        **({"methodology": METHODOLOGY} if study.measures else {}),
+        "environments": environments_of(rows),
+        "methodology": min((row.made_with.get("methodology", METHODOLOGY) for row in rows), default=METHODOLOGY),
+        "measures": study.measures,
         "settings": dict(settings),
         "seeds": list(seeds),
         "complete": len(rows) + len(failed) == len(plan.cells),
@@ -53,6 +61,16 @@ def facts_of(
         "failed": dict(failed),
         "cells": [{"cell": dict(row.cell), "numbers": dict(row.numbers), "time_s": row.time_s} for row in rows],
     }
+
+
+def environments_of(rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """The environments in which `rows` were made, each with the number of its `cells`."""
+    counts: dict[str, int] = {}
+    for row in rows:
+        if "environment" in row.made_with:
+            text = json.dumps(row.made_with["environment"])
+            counts[text] = counts.get(text, 0) + 1
+    return [{"cells": count, **json.loads(text)} for text, count in counts.items()]
 
 
 def write_result(study: Study, facts: Mapping[str, Any], folder: Path) -> tuple[list[str], list[Path]]:
@@ -84,8 +102,9 @@ def redraw(study: Study, folder: Path) -> tuple[list[str], list[Path]]:
         ValueError: it is damaged, or of another schema or study.
     """
     facts = json.loads((folder / "result.json").read_text())
-    if facts.get("schema") != SCHEMA or facts.get("study") != study.name:
-        raise ValueError(f"{folder / 'result.json'} is no result of the study {study.name} in schema {SCHEMA}.")
+    if facts.get("schema") not in SCHEMAS or facts.get("study") != study.name:
+        known = " or ".join(SCHEMAS)
+        raise ValueError(f"{folder / 'result.json'} is no result of the study {study.name} in schema {known}.")
     return write_result(study, facts, folder)
 
 

@@ -23,7 +23,7 @@ from pruning import Regularised, iterative, one_shot
 from pruning.recovery.regularise import L1, L2
 from studies.comparing import expected_above, percent
 from studies.lab import Lab, counted, largest_weights
-from studies.plots import draw, finish, panels, percents
+from studies.plots import draw, finish, over_ratios, panels
 from studies.study import Cell, Numbers, Plan, Result, Settings, Study
 
 if TYPE_CHECKING:
@@ -131,9 +131,7 @@ def plot(result: Result) -> Figure:
     curves = {}
     for schedule in result.choices("schedule"):
         for penalty in result.choices("penalty", schedule=schedule):
-            ratios = result.choices("ratio", schedule=schedule, penalty=penalty)
-            values = [result.values("test", schedule=schedule, penalty=penalty, ratio=ratio) for ratio in ratios]
-            curves[f"{schedule}, {penalty}"] = percents(ratios, values)
+            curves[f"{schedule}, {penalty}"] = over_ratios(result, "test", schedule=schedule, penalty=penalty)
     for each in axes:
         draw(each, curves, dashed=[label for label in curves if label.endswith("L1")])
     return finish(figure, axes)

@@ -17,7 +17,7 @@ from pruning import Mask, PerLayer, Problem, Ratio, Uniform, make_mask, weight_n
 from pruning.ratios.sensitivity import choose_threshold, sensitivity_scan
 from studies.comparing import difference, mean_of, percent
 from studies.lab import Lab, counted
-from studies.plots import draw, finish, panels, percents
+from studies.plots import draw, finish, over_ratios, panels, percents
 from studies.study import Cell, Numbers, Plan, Result, Settings, Study
 
 if TYPE_CHECKING:
@@ -82,13 +82,9 @@ def findings(result: Result) -> list[str]:
 def plot(result: Result) -> Figure:
     titles = ["one layer alone", "all layers, same number of weights"]
     figure, axes = panels(titles, result, x="weights removed, %", heading=STUDY.question)
-    ratios = {name: sorted(result.choices("ratio", layer=name)) for name in result.choices("layer")}
     draw(
         axes[0],
-        {
-            name: percents(of_layer, [result.values("test", layer=name, ratio=ratio) for ratio in of_layer])
-            for name, of_layer in ratios.items()
-        },
+        {name: over_ratios(result, "test", layer=name) for name in result.choices("layer")},
     )
     overall = _overall(result)
     draw(

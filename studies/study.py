@@ -30,11 +30,16 @@ class Plan:
 
 @dataclass(frozen=True)
 class Row:
-    """A cell that was run, what came out, and how long it took."""
+    """A cell that was run, what came out, and how long it took.
+
+    Attributes:
+        made_with: `created`, `environment` and `methodology`; empty in results of schema 1, which did not keep it.
+    """
 
     cell: Cell
     numbers: Numbers
     time_s: float
+    made_with: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

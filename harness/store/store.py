@@ -5,6 +5,7 @@
       compress/<key>/     stage.json, model.onnx, log.txt
       judge/<key>/        stage.json: the quality on a target
       measure/<key>/      stage.json, LoadGen's logs
+      cell/<key>/         stage.json: one training or search of a study
       records/<id>.json   the truth; everything else can be made again from it
 
 A stage is built in a scratch folder and renamed into place, so a folder with a stage's key is a
@@ -27,8 +28,12 @@ from harness.store.records import Record, from_json, to_json
 from harness.util.files import write_atomically
 from harness.util.names import UsageError
 
-STAGES = ("reference", "compress", "judge", "measure")
+STAGES = ("reference", "compress", "judge", "measure", "cell")
 GC_AGE_S = 24 * 3600
+
+
+class StageBusyError(Exception):
+    """Another process is doing the stage."""
 
 
 def default_store_root() -> Path:
@@ -53,18 +58,21 @@ class Store:
         """What the stage wrote about itself."""
         return json.loads((self.stage(kind, key) / "stage.json").read_text())
 
-    def do(self, kind: str, key: str, work: Callable[[Path], Mapping[str, Any]]) -> dict[str, Any]:
+    def do(
+        self, kind: str, key: str, work: Callable[[Path], Mapping[str, Any]], *, wait: bool = True
+    ) -> dict[str, Any]:
         """Do a stage unless it is finished already, and return its result.
 
         `work` gets an empty scratch folder and returns plain values for `stage.json`; what it
         raises leaves no trace in the store. A second process waits for the first and finds its
-        result.
+        result, unless it would rather not `wait`.
 
         Raises:
             OSError: the store cannot be written.
+            StageBusyError: another process is at it, and we do not wait.
         """
         if not self.finished(kind, key):
-            with self.locked(f"{kind}-{key}"):
+            with self.locked(f"{kind}-{key}", wait=wait):
                 if not self.finished(kind, key):
                     self._build(kind, key, work)
         return self.result(kind, key)
@@ -82,15 +90,32 @@ class Store:
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
 
+    def discard(self, kind: str, key: str) -> None:
+        """Remove a finished stage that has turned out to be damaged, so that `do` does it again."""
+        with self.locked(f"{kind}-{key}"):
+            (self.stage(kind, key) / "stage.json").unlink(missing_ok=True)  # from here on it is unfinished
+            shutil.rmtree(self.stage(kind, key), ignore_errors=True)
+
     @contextmanager
-    def locked(self, name: str) -> Iterator[None]:
-        """Hold the lock `name`; ends with the process that holds it, however that ends."""
-        from filelock import FileLock
+    def locked(self, name: str, *, wait: bool = True) -> Iterator[None]:
+        """Hold the lock `name`; ends with the process that holds it, however that ends.
+
+        Raises:
+            StageBusyError: another process holds it, and we do not wait.
+        """
+        from filelock import FileLock, Timeout
 
         folder = self.root / "locks"
         folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / f"{name}.lock"):
+        lock = FileLock(folder / f"{name}.lock", timeout=-1 if wait else 0)
+        try:
+            lock.acquire()
+        except Timeout as error:
+            raise StageBusyError(name) from error
+        try:
             yield
+        finally:
+            lock.release()
 
     def record_path(self, record_id: str) -> Path:
         return self.root / "records" / f"{record_id}.json"
@@ -109,33 +134,32 @@ class Store:
         if record is not None and record.verdict == "error":
             self.record_path(record_id).unlink()
 
-    def gc(self, *, dry_run: bool = False) -> list[Path]:
+    def gc(self, *, dry_run: bool = False, cells: bool = False) -> list[Path]:
         """Remove what no record refers to: orphaned stages and scratch folders.
 
         Records, dense references and what was judged are never removed, nor stages younger than a day, which a run
-        may be about to use, nor anything whose lock another process holds.
+        may be about to use, nor anything whose lock another process holds. A study's cells, which no
+        record refers to, are removed only where `cells` asks for it: they are hours of training.
 
         Returns:
             The folders removed (or that would be).
         """
-        from filelock import FileLock, Timeout
-
         kept = self._referenced()
-        stages = [p for kind in ("compress", "measure") for p in sorted((self.root / kind).glob("*"))]
+        kinds = ("compress", "measure", *(["cell"] if cells else []))
+        stages = [p for kind in kinds for p in sorted((self.root / kind).glob("*"))]
         old = time.time() - GC_AGE_S
         gone = [p for p in stages if f"{p.parent.name}-{p.name}" not in kept and p.stat().st_mtime < old]
         gone += sorted((self.root / "scratch").glob("*"))
         removed = []
         for path in gone:
             name = path.name if path.parent.name == "scratch" else f"{path.parent.name}-{path.name}"
-            (self.root / "locks").mkdir(parents=True, exist_ok=True)
             try:
-                with FileLock(self.root / "locks" / f"{name}.lock", timeout=0):
+                with self.locked(name, wait=False):
                     if not dry_run:
                         (path / "stage.json").unlink(missing_ok=True)  # from here on it is unfinished
                         shutil.rmtree(path)
                     removed.append(path)
-            except Timeout:
+            except StageBusyError:
                 continue
         return removed
 
@@ -158,8 +182,8 @@ class Store:
         Raises:
             UsageError: `other` is not a store.
         """
-        if not (other / "records").is_dir():
-            raise UsageError(f"{other} is not a store: it has no folder `records`.")
+        if not any((other / kind).is_dir() for kind in ("records", "cell")):
+            raise UsageError(f"{other} is not a store: it has no folder `records`, nor one of studies, `cell`.")
         for kind in STAGES:
             for stage in sorted((other / kind).glob("*/stage.json")):
                 if not self.finished(kind, stage.parent.name):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from studies.command import find_study
+from studies import find_study
 from studies.lab import Lab
 
 TINY = {

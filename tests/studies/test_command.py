@@ -9,8 +9,9 @@ import pytest
 from harness.cli.main import main
 from harness.tasks import load_task
 from harness.util.names import UnknownNameError, UsageError
-from studies import MACHINES, STUDIES
-from studies.command import default_seeds, find_study, with_overrides
+from studies import MACHINES, STUDIES, find_study
+from studies.command import default_seeds
+from studies.settings import chosen
 
 SHIPPED = Path(__file__).parents[2] / "results" / "studies"
 
@@ -24,8 +25,8 @@ def test_the_list_names_each_study_and_what_it_took(tmp_path, capsys):
 
 
 def test_a_study_is_run_listed_and_drawn_anew(tmp_path, capsys):
-    words = ["study", "frontier", "--task", "digits_mlp", "--output", str(tmp_path), "--seeds", "0"]
-    words += ["--set", "epochs=1", "--set", "compressions=[4]", "--set", "pipelines=[gradual]"]
+    words = ["study", "frontier", "task=digits_mlp", "--output", str(tmp_path), "seeds=[0]"]
+    words += ["epochs=1", "compressions=[4]", "pipelines=[gradual]", "--store", str(tmp_path / "store")]
     assert main([*words, "--plan"]) == 0
     planned = capsys.readouterr().out
     assert "pipeline gradual, compression 4, seed 0" in planned and "Still to be run: 1" in planned
@@ -36,7 +37,7 @@ def test_a_study_is_run_listed_and_drawn_anew(tmp_path, capsys):
     page = tmp_path / "README.md"
     assert "(frontier/digits_mlp/plot.svg)" in page.read_text()
     page.unlink()
-    assert main([*words[:6], "--redraw"]) == 0
+    assert main([*words[:5], "--redraw"]) == 0
     assert "plot.svg" in capsys.readouterr().out and page.exists()
 
 
@@ -60,21 +61,36 @@ def test_all_results_are_drawn_anew_at_once(tmp_path, capsys):
     ("words", "said"),
     [
         (["study", "lotery"], "Did you mean lottery"),
-        (["study", "lottery", "--set", "epoch=3"], "Did you mean epochs?"),
-        (["study", "lottery", "--set", "epochs"], "write --set KEY=VALUE"),
-        (["study", "lottery", "--set", "epochs=many"], "epochs takes a value of type int"),
-        (["study", "lottery", "--set", "epochs=[1"], "not YAML"),
-        (["study", "lottery", "--seeds", "one"], "whole numbers"),
+        (["study", "lottery", "epoch=3"], "Did you mean epochs?"),
+        (["study", "lottery", "epochs"], "'epochs' is no override; write key=value"),
+        (["study", "lottery", "epochs=many"], "epochs takes a value of type int"),
+        (["study", "lottery", "epochs=true"], "epochs takes a value of type int"),
+        (["study", "lottery", "epochs=[1"], "A bracket is open"),
+        (["study", "lottery", "epochs=1", "epochs=2"], "epochs is set twice"),
+        (["study", "lottery", "+epochs=1"], "write epochs=VALUE"),
+        (["study", "lottery", "ratios=0.9"], "ratios takes a list: write 'ratios=[0.9]'"),
+        (["study", "lottery", "ratios=[]"], "name at least one value"),
+        (["study", "lottery", "ratios=[half]"], "ratios takes a value of type float"),
+        (["study", "lottery", "seeds=[one]"], "seeds takes a value of type int"),
+        (["study", "lottery", "seeds=[-1]"], "whole numbers, 0 or more"),
+        (["study", "lottery", "seeds=[1,1]"], "1 is named twice"),
+        (["study", "lottery", "seeds=0,1"], "write 'seeds=[0,1]'"),
+        (["study", "task=digits_mlp"], "name the study first"),
+        (["study", "eie", "task=digits_mlp"], "has no settings"),
+        (["study", "lottery", "--set", "epochs=3"], "openprune study lottery epochs=3"),
+        (["study", "lottery", "--seeds", "0,1"], "openprune study lottery 'seeds=[0,1]'"),
+        (["study", "lottery", "--task", "digits_mlp", "--seeds", "0"], "study lottery task=digits_mlp 'seeds=[0]'"),
+        (["study", "lottery", "--threads", "0"], "1 or more"),
         (["study", "lottery", "--max", "-1"], "0 or more"),
         (
-            ["study", "speed", "--task", "digits_mlp", "--set", "tries=0"],
+            ["study", "speed", "task=digits_mlp", "tries=0"],
             "does not run with tries=0: tries is a number",
         ),
-        (["study", "bits", "--task", "digits_mlp", "--set", "bits=[9]", "--max", "1"], "takes 1 to 8 bits"),
+        (["study", "bits", "task=digits_mlp", "bits=[9]", "--max", "1"], "takes 1 to 8 bits"),
         (["study", "lottery", "--redraw", "--output", "nowhere"], "run the study first"),
         (["study", "eie", "--redraw", "--output", "nowhere"], "run the study first"),
         (["study", "--redraw", "--output", "nowhere"], "run a study first"),
-        (["study", "lottery", "--task", "mnist_lenet301"], "Did you mean mnist_lenet300"),
+        (["study", "lottery", "task=mnist_lenet301"], "Did you mean mnist_lenet300"),
     ],
 )
 def test_wrong_usage_is_answered_with_what_to_write(words, said, capsys, tmp_path, monkeypatch):
@@ -85,10 +101,12 @@ def test_wrong_usage_is_answered_with_what_to_write(words, said, capsys, tmp_pat
 
 def test_settings_are_of_the_kind_of_their_defaults():
     study = find_study("frontier")
-    assert with_overrides(study, "digits_mlp", ["learning_rate_factor=1"])["learning_rate_factor"] == 1.0
+    read = chosen(study, ["task=digits_mlp", "learning_rate_factor=1", "compressions=[4,8.5]", "seeds=[2]"])
+    assert (read.task, read.seeds) == ("digits_mlp", [2])
+    assert read.settings["learning_rate_factor"] == 1.0 and read.settings["epochs"] == study.settings["epochs"]
     assert study.settings_for("mnist_lenet300")["epochs"] != study.settings_for("cifar10_resnet20")["epochs"]
     with pytest.raises(UsageError, match="type int, such as"):
-        with_overrides(study, "digits_mlp", ["epochs=1.5"])
+        chosen(study, ["task=digits_mlp", "epochs=1.5"])
     with pytest.raises(UnknownNameError, match="frontier"):
         find_study("fronteer")
 

@@ -21,7 +21,7 @@ def small(monkeypatch):
 
 
 def test_the_study_leaves_numbers_tables_and_a_plot(small, tmp_path, capsys):
-    assert main(["study", "eie", "--seeds", "0", "--output", str(tmp_path)]) == 0
+    assert main(["study", "eie", "seeds=[0]", "--output", str(tmp_path)]) == 0
     shown = capsys.readouterr().out
     folder = tmp_path / "eie" / "paper_layers"
     facts = json.loads((folder / "result.json").read_text())

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from studies import MACHINES, eie, eie_report
-from studies.command import find_study
+from studies import MACHINES, eie, eie_report, find_study
 from studies.gallery import PAGE, SHOWN, gallery, write_gallery
 from studies.record import result_of
 
@@ -69,3 +68,20 @@ def test_speeds_of_an_earlier_methodology_are_marked(tmp_path):
     new.parent.mkdir(parents=True)
     new.write_text(json.dumps({**facts, "methodology": 1}))
     assert "**Not comparable with newer figures:** made with the old export" in gallery(tmp_path)
+
+
+def marked(tmp_path, study, **changes):
+    """The page of a shipped result of `study` with `changes` (None: without that), as if it were of another time."""
+    facts = json.loads((SHIPPED / study / "mnist_lenet300" / "result.json").read_text()) | changes
+    file = tmp_path / study / "mnist_lenet300" / "result.json"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps({name: value for name, value in facts.items() if value is not None}))
+    return "Not comparable" in gallery(tmp_path)
+
+
+def test_a_result_that_lacks_its_methodology_is_of_before_if_it_times_something(tmp_path):
+    assert not marked(tmp_path, "speed") and not marked(tmp_path, "criteria")
+    assert marked(tmp_path, "speed", methodology=None)
+    assert not marked(tmp_path, "speed") and not marked(tmp_path, "criteria", methodology=None)
+    assert not marked(tmp_path, "criteria", methodology=1, measures=False)
+    assert marked(tmp_path, "criteria", methodology=1, measures=True)

@@ -9,7 +9,7 @@ from rows import result_of
 
 from hw_targets.target import Measurement, Quantity, TargetError
 from pruning.ratios.cost import layer_costs, masked_macs
-from studies import speed
+from studies import speed, speed_ways
 
 
 def test_speed_counts_what_each_way_removes(lab):
@@ -18,16 +18,16 @@ def test_speed_counts_what_each_way_removes(lab):
         return masked_macs(layer_costs(model, sample[:1]), {})
 
     left_out = {}
-    for way, make in speed.WAYS.items():
+    for way, make in speed_ways.WAYS.items():
         try:
             model = make(lab, 0.5)
         except ValueError as error:
             left_out[way] = str(error)
             continue
         zeros = sum(int((p == 0).sum()) for p in model.parameters() if p.ndim > 1)
-        if way in speed.ZEROED:
+        if way in speed_ways.ZEROED:
             assert zeros > 0.3 * sum(p.numel() for p in lab.dense.parameters() if p.ndim > 1)
-        elif way not in speed.WITHOUT_RATIO:
+        elif way not in speed_ways.WITHOUT_RATIO:
             assert macs(model) < 0.8 * lab.task.macs
     assert set(left_out) == {
         "residual streams too, multiples of 8",
@@ -50,7 +50,7 @@ def test_speed_takes_heads_out_of_a_transformer():
     dense = BertClassifier(config).eval()
     data = SimpleNamespace(sample=torch.arange(14).view(2, 7))
     lab = SimpleNamespace(dense=dense, model=lambda: copy.deepcopy(dense), context=lambda _: SimpleNamespace(data=data))
-    small = speed.heads(lab, 0.5)
+    small = speed_ways.heads(lab, 0.5)
     assert [module.query.out_features for module in small.modules() if hasattr(module, "query")] == [6, 6]
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from harness.store.keys import stage_key
 from harness.store.records import to_json
-from harness.store.store import GC_AGE_S, Store
+from harness.store.store import GC_AGE_S, StageBusyError, Store
 from harness.util.files import write_atomically
 from harness.util.names import UsageError
 
@@ -150,3 +150,34 @@ def test_merge_takes_in_what_is_new(tmp_path, make_record):
     assert len(files) == 3 and all(path.read_text() == to_json(here.read(path.stem)) for path in files)
     with pytest.raises(UsageError, match="not a store"):
         here.merge(tmp_path / "nowhere")
+
+
+def test_gc_removes_cells_of_studies_only_when_asked(tmp_path):
+    store = Store(tmp_path)
+    _stage(store, "cell", "old", age_s=2 * GC_AGE_S)
+    _stage(store, "cell", "just_made")
+    assert store.gc() == [] and store.finished("cell", "old")
+    assert store.gc(cells=True) == [store.stage("cell", "old")]
+    assert not store.finished("cell", "old") and store.finished("cell", "just_made")
+
+
+def test_merge_brings_the_cells_of_a_store_without_records(tmp_path):
+    here, there = Store(tmp_path / "here"), Store(tmp_path / "there")
+    _stage(there, "cell", "c")
+    assert here.merge(there.root) == 0
+    assert here.finished("cell", "c") and there.finished("cell", "c")
+
+
+def test_who_does_not_wait_is_told_that_a_stage_is_busy(tmp_path):
+    store = Store(tmp_path)
+    with store.locked("cell-k"), pytest.raises(StageBusyError):
+        store.do("cell", "k", lambda scratch: {}, wait=False)
+    assert store.do("cell", "k", lambda scratch: {"answer": 1}, wait=False) == {"answer": 1}
+
+
+def test_a_stage_that_is_discarded_is_done_again(tmp_path):
+    store = Store(tmp_path)
+    _stage(store, "cell", "k")
+    store.discard("cell", "k")
+    assert not store.finished("cell", "k")
+    assert store.do("cell", "k", lambda scratch: {"answer": 2}) == {"answer": 2}
