@@ -6,7 +6,7 @@ import difflib
 import importlib.util
 import inspect
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,44 +18,12 @@ if TYPE_CHECKING:
     import onnx
 
 
-def _cpu(options: Mapping[str, Any]) -> Target:
-    from hw_targets.cpu.settings import CpuOptions
-    from hw_targets.cpu.target import CpuTarget
-
-    check_options("cpu", options, [field.name for field in fields(CpuOptions)])
-    return CpuTarget(CpuOptions(**options))
-
-
-def _eie(options: Mapping[str, Any]) -> Target:
-    from hw_targets.eie.config import EieConfig
-    from hw_targets.eie.target import EieTarget
-
-    check_options("eie", options, [field.name for field in fields(EieConfig)])
-    return EieTarget(EieConfig(**options))
-
-
-def _cpu_latency_ns(model: onnx.ModelProto, sample: np.ndarray) -> float:
-    from hw_targets.cpu.runner import median_latency_ns
-
-    return median_latency_ns(model, sample)
-
-
-def _eie_latency_ns(model: onnx.ModelProto, sample: np.ndarray) -> float:
-    from hw_targets.eie.network import simulate_network
-    from hw_targets.eie.session import EieSession
-
-    times = simulate_network(model, EieSession(model, sample), sample[:4]).time_s
-    return float(sorted(times)[len(times) // 2]) * 1e9
-
-
-TARGETS: Mapping[str, Callable[[Mapping[str, Any]], Target]] = {
-    "cpu": _cpu,
-    "eie": _eie,
+# Each class has `OPTIONS`, the dataclass of its options, and may have `quick_latency_ns(model, sample)`.
+TARGETS: Mapping[str, str] = {
+    "cpu": "hw_targets.cpu.target:CpuTarget",
+    "eie": "hw_targets.eie.target:EieTarget",
 }
-QUICK_LATENCY: Mapping[str, Callable[[onnx.ModelProto, np.ndarray], float]] = {
-    "cpu": _cpu_latency_ns,
-    "eie": _eie_latency_ns,
-}
+MEMBERS = ("configuration", "availability", "numerics", "measure")  # of every target
 
 
 def target_names() -> list[str]:
@@ -76,9 +44,10 @@ def make_target(name: str, options: Mapping[str, Any] | None = None) -> Target:
     """
     if is_file(name):
         return _from_file(Path(name), options or {})
-    if name not in TARGETS:
-        raise ValueError(f"There is no target named {name!r}. {_nearest(name, TARGETS)}")
-    return TARGETS[name](options or {})
+    made = _class_of(name)
+    check_options(name, options or {}, [field.name for field in fields(made.OPTIONS)])
+    target: Target = made(made.OPTIONS(**(options or {})))
+    return target
 
 
 def _from_file(file: Path, options: Mapping[str, Any]) -> Target:
@@ -105,9 +74,7 @@ def _from_file(file: Path, options: Mapping[str, Any]) -> Target:
     known = list(inspect.signature(made).parameters)
     check_options(name, options, known)
     target = made(**options)
-    lacking = [
-        member for member in ("configuration", "availability", "numerics", "measure") if not hasattr(target, member)
-    ]
+    lacking = [member for member in MEMBERS if not hasattr(target, member)]
     if lacking or getattr(target, "name", name) != name:
         what = f"lacks {', '.join(lacking)}" if lacking else f"is named {target.name!r}, not {name!r} as its file"
         raise ValueError(f"The target in {file} {what}; see hw_targets/target.py.")
@@ -123,9 +90,22 @@ def quick_latency_ns(name: str, model: onnx.ModelProto, sample: np.ndarray) -> f
     Raises:
         ValueError: no such target, or one that cannot be asked in passing.
     """
-    if name not in QUICK_LATENCY:
-        raise ValueError(f"No target named {name!r} tells a quick latency. {_nearest(name, QUICK_LATENCY)}")
-    return QUICK_LATENCY[name](model, sample)
+    quick = getattr(_class_of(name), "quick_latency_ns", None)
+    if quick is None:
+        raise ValueError(f"The target {name} cannot be asked for a latency in passing.")
+    return float(quick(model, sample))
+
+
+def _class_of(name: str) -> Any:
+    """The class of the target `name`.
+
+    Raises:
+        ValueError: no such target; names the nearest.
+    """
+    if name not in TARGETS:
+        raise ValueError(f"There is no target named {name!r}. {_nearest(name, TARGETS)}")
+    module, _, own = TARGETS[name].partition(":")
+    return getattr(importlib.import_module(module), own)
 
 
 def check_options(target: str, options: Mapping[str, Any], known: Iterable[str]) -> None:

@@ -11,7 +11,7 @@ from functools import cache
 from importlib import metadata
 from pathlib import Path
 
-from hw_targets.cpu.processor import processor_name
+from hw_targets.measuring.processor import processor_name
 
 LIBRARIES = (
     "torch",

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 import onnxruntime
 
 from hw_targets.cpu.settings import OPTIMISATIONS, CpuOptions
+from hw_targets.measuring.load import peak_resident_bytes
 
 
 class Runner:
@@ -83,6 +85,31 @@ class Runner:
                 binding.bind_ortvalue_output(name, buffer)
             bindings.append(binding)
         return bindings
+
+
+class Processor:
+    """ONNX Runtime on this processor, one pool of threads for all models (a `hw_targets.measuring.runner.Machine`)."""
+
+    def __init__(self, options: Mapping[str, Any]) -> None:
+        self.options = CpuOptions(**options)
+        share_threads(self.options)
+
+    def runner(self, model: Path, samples: np.ndarray, batch: int) -> Runner:
+        return Runner(model, samples, self.options, batch, shared_threads=True)
+
+    def peak_bytes(self) -> int:
+        return peak_resident_bytes()
+
+    def energy_pj(self, infer: Callable[[], int]) -> tuple[float | None, str | None]:
+        from hw_targets.energy import measured_energy_pj, processor_monitor
+
+        monitor = processor_monitor()
+        if isinstance(monitor, str):
+            return None, monitor
+        try:
+            return measured_energy_pj(monitor, infer), None
+        except ValueError as error:
+            return None, str(error)
 
 
 def session_options(options: CpuOptions) -> onnxruntime.SessionOptions:

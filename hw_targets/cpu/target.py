@@ -11,14 +11,16 @@ from typing import Any
 import numpy as np
 import onnx
 
-from hw_targets.cpu.child import Outcome, run_job
-from hw_targets.cpu.findings import timed
 from hw_targets.cpu.optimised import arithmetic, integer_share, with_arithmetic
-from hw_targets.cpu.processor import processor_name
-from hw_targets.cpu.settings import SETTINGS, CpuOptions
+from hw_targets.cpu.runner import median_latency_ns
+from hw_targets.cpu.settings import CpuOptions
 from hw_targets.energy import modelled_energy
 from hw_targets.graph.counts import Counts, count, layer_rows
 from hw_targets.graph.onnx_graph import GraphError
+from hw_targets.measuring.child import Outcome, run_job
+from hw_targets.measuring.effort import SETTINGS
+from hw_targets.measuring.findings import timed
+from hw_targets.measuring.processor import processor_name
 from hw_targets.target import Available, Effort, Measurement, Quantity, TargetError, Unavailable
 from hw_targets.technology import technology
 
@@ -27,6 +29,12 @@ class CpuTarget:
     """ONNX Runtime in the types that a model is stored in, driven by MLPerf LoadGen in a process of its own."""
 
     name = "cpu"
+    OPTIONS = CpuOptions
+
+    @staticmethod
+    def quick_latency_ns(model: onnx.ModelProto, sample: np.ndarray) -> float:
+        """See `hw_targets.registry.quick_latency_ns`."""
+        return median_latency_ns(model, sample)
 
     def __init__(self, options: CpuOptions | None = None) -> None:
         self.options = options or CpuOptions()
@@ -117,6 +125,7 @@ class CpuTarget:
             "entry": str(folder / "entry.onnx"),
             "dense": str(folder / "dense.onnx"),
             "samples": str(folder / "samples.npy"),
+            "machine": "hw_targets.cpu.runner:Processor",
             "options": asdict(self.options),
             "logs": str((workdir / "loadgen").absolute()),
         }

@@ -16,7 +16,7 @@ from hw_targets.eie.energy import COMPONENTS, area_mm2, prices
 from hw_targets.eie.network import LayerActivity, NetworkActivity, simulate_network
 from hw_targets.eie.session import EieSession
 from hw_targets.graph.counts import count, layer_rows
-from hw_targets.statistics import quantile
+from hw_targets.measuring.statistics import quantile
 from hw_targets.target import Available, Effort, Measurement, ModelRefused, Quantity, TargetError, Unavailable
 
 SAMPLES: dict[Effort, int] = {"quick": 16, "standard": 100, "official": 256}
@@ -28,6 +28,13 @@ class EieTarget:
     """The accelerator's matrices by simulation; everything else is the host's, and not timed."""
 
     name = "eie"
+    OPTIONS = EieConfig
+
+    @staticmethod
+    def quick_latency_ns(model: onnx.ModelProto, sample: np.ndarray) -> float:
+        """See `hw_targets.registry.quick_latency_ns`."""
+        times = simulate_network(model, EieSession(model, sample), sample[:4]).time_s
+        return float(sorted(times)[len(times) // 2]) * 1e9
 
     def __init__(self, config: EieConfig | None = None) -> None:
         self.config = config or EieConfig()

@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from peers import RUN_HERE, Network, default_export, extended, load_network, our_export, quantised
 from turns import Times, take_turns
 
-from hw_targets.cpu.processor import processor_name
+from hw_targets.measuring.processor import processor_name
 
 ALLOWED_RATIO = 1.02
 BATCHES = (1, 32)

@@ -32,7 +32,7 @@ from turns import Times, take_turns
 from harness.data import load_dataset
 from harness.entries.export import export_onnx
 from harness.run.evaluate import BATCH_SIZE, OrtSession, correct_answers
-from hw_targets.cpu.processor import processor_name
+from hw_targets.measuring.processor import processor_name
 from pruning.quantise import to_dynamic_int8, to_int8
 
 LEAST_SPEEDUP = {

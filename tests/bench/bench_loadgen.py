@@ -29,10 +29,10 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from hw_targets.cpu.loadgen import run_single_stream
 from hw_targets.cpu.runner import Runner
 from hw_targets.cpu.settings import CpuOptions
-from hw_targets.cpu.turns import Turns
+from hw_targets.measuring.loadgen import run_single_stream
+from hw_targets.measuring.turns import Turns
 
 ALLOWED_US, ALLOWED_FRACTION = 10.0, 0.05
 

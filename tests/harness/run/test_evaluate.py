@@ -16,7 +16,7 @@ from harness.run.evaluate import (
     correct_answers,
     worst_answers,
 )
-from hw_targets.cpu.settings import SETTINGS
+from hw_targets.measuring.effort import SETTINGS
 
 PIXELS = Samples(np.arange(250, dtype=np.uint8).reshape(250, 1, 1, 1), (np.arange(250) % 10).astype(np.uint8))
 TEST = ImageLoader(PIXELS, (0.0,), (1.0,), batch_size=100)

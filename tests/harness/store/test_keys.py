@@ -90,7 +90,7 @@ STALE: Mapping[str, set[str]] = {
     "harness/store/quality.py": JUDGE,
     "hw_targets/registry.py": {"compress:netadapt"} | ON_TARGET,
     "hw_targets/cpu/settings.py": TIMED,
-    "hw_targets/cpu/measuring_process.py": TIMED,
+    "hw_targets/measuring/process.py": TIMED,
     "hw_targets/cpu/runner.py": TIMED,
     "hw_targets/eie/timing.py": {"compress:netadapt", "judge:eie", "measure:eie"},
     "hw_targets/graph/trace.py": {"compress:netadapt", "study:speed"} | ON_TARGET,

@@ -147,7 +147,7 @@ STAGES: dict[str, tuple[Callable[[Tree, Path], Closure], set[str]]] = {
     ),
     "measure:cpu": (
         lambda tree, _: measure_sources(TASK, make_target("cpu"), tree),
-        {"hw_targets.cpu.measuring_process", "hw_targets.cpu.loadgen", "hw_targets/technology.yaml"},
+        {"hw_targets.measuring.process", "hw_targets.measuring.loadgen", "hw_targets/technology.yaml"},
     ),
     "measure:eie": (
         lambda tree, _: measure_sources(TASK, make_target("eie"), tree),

@@ -13,13 +13,15 @@ import pytest
 from onnx import helper
 from onnx.reference import ReferenceEvaluator
 
-from hw_targets.cpu import child, target
-from hw_targets.cpu.child import Outcome
-from hw_targets.cpu.findings import noise, timed
-from hw_targets.cpu.loadgen import NoVerdictError, read_summary, run_offline, run_single_stream
+from hw_targets.cpu import target
 from hw_targets.cpu.runner import Runner, median_latency_ns
-from hw_targets.cpu.settings import SETTINGS, CpuOptions
-from hw_targets.cpu.turns import Turns
+from hw_targets.cpu.settings import CpuOptions
+from hw_targets.measuring import child
+from hw_targets.measuring.child import Outcome
+from hw_targets.measuring.effort import SETTINGS
+from hw_targets.measuring.findings import noise, timed
+from hw_targets.measuring.loadgen import NoVerdictError, read_summary, run_offline, run_single_stream
+from hw_targets.measuring.turns import Turns
 from hw_targets.target import TargetError
 
 ONE = CpuOptions(intra_threads=1)
@@ -106,7 +108,7 @@ def test_the_measuring_process_ends_with_its_parent(tmp_path, tiny):
     endless = asdict(replace(SHORT, limit_s=600, precision=0))
     paths = {"entry": str(tmp_path / "m.onnx"), "dense": str(tmp_path / "m.onnx"), "samples": str(tmp_path / "s.npy")}
     job = {"mode": "measure", "settings": endless, "options": asdict(ONE), "logs": str(tmp_path / "logs"), **paths}
-    code = f"from hw_targets.cpu.child import run_job; run_job({job!r}, 600)"
+    code = f"from hw_targets.measuring.child import run_job; run_job({job!r}, 600)"
     parent = subprocess.Popen([sys.executable, "-c", code], env=child._environment())
     import psutil
 
@@ -133,7 +135,7 @@ def test_a_run_that_is_too_short_is_invalid_with_loadgens_reasons(tiny, tmp_path
 def test_no_valid_run_in_time_is_absent_with_loadgens_reason(tiny, tmp_path, monkeypatch):
     sabotage = tmp_path / "sitecustomize.py"  # every run is laid out for a system that is far too slow
     sabotage.write_text(
-        "import hw_targets.cpu.loadgen as l\nreal = l.run_single_stream\n"
+        "import hw_targets.measuring.loadgen as l\nreal = l.run_single_stream\n"
         "l.run_single_stream = lambda *a, **k: real(*a, **{**k, 'expected_s': 1e3})\n"
     )
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]))

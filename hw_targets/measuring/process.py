@@ -1,6 +1,6 @@
 """The process that measures: fresh, alone with the two models, and gone afterwards.
 
-`python -m hw_targets.cpu.measuring_process JOB` reads a JSON job and writes what it finds beside it,
+`python -m hw_targets.measuring.process JOB` reads a JSON job and writes what it finds beside it,
 a line of JSON each as soon as it is known, so that nothing is lost when its time is up. It ends itself
 when its standard input closes, that is, when the process that wanted the result is gone.
 """
@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import numpy as np
 
-    from hw_targets.cpu.asking import Plan
-    from hw_targets.cpu.loadgen import Run
-    from hw_targets.cpu.runner import Runner
-    from hw_targets.cpu.settings import Settings
-    from hw_targets.cpu.turns import Turns
+    from hw_targets.measuring.asking import Plan
+    from hw_targets.measuring.effort import Settings
+    from hw_targets.measuring.loadgen import Run
+    from hw_targets.measuring.runner import Runner
+    from hw_targets.measuring.turns import Turns
 
 SAMPLE_S = 3e-6  # that asking alone takes
 
@@ -43,18 +43,18 @@ def measure(job: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """Both scenarios, the dense model and the entry in turns, then energy; what is found, as it is found."""
     import numpy as np
 
-    from hw_targets.cpu.asking import NoRunError, ask
-    from hw_targets.cpu.load import OtherLoad
-    from hw_targets.cpu.runner import Runner, share_threads
-    from hw_targets.cpu.settings import CpuOptions, Settings
+    from hw_targets.measuring.asking import NoRunError, ask
+    from hw_targets.measuring.effort import Settings
+    from hw_targets.measuring.load import OtherLoad
+    from hw_targets.measuring.runner import machine_of
 
-    settings, options = Settings(**job["settings"]), CpuOptions(**job["options"])
+    settings = Settings(**job["settings"])
     samples = np.load(job["samples"], allow_pickle=False)
     yield {"load_average_before": os.getloadavg()}
-    share_threads(options)
+    machine = machine_of(job["machine"], job["options"])
 
     def make(name: str) -> Runner:
-        return Runner(Path(job[name]), samples, options, batch=settings.offline_batch, shared_threads=True)
+        return machine.runner(Path(job[name]), samples, settings.offline_batch)
 
     for scenario in (_single_stream, _offline):
         plan, turns, pace_s, run = scenario(make, samples, settings)
@@ -65,7 +65,7 @@ def measure(job: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         except NoRunError as error:
             yield {"scenario": plan.scenario, "absent": str(error), "other_load": load.fraction()}
         del turns, run
-    energy, reason = _energy(make("entry"), settings.energy_s)
+    energy, reason = machine.energy_pj(_for(settings.energy_s, make("entry")))
     yield {"energy_pj": energy, "energy_absent": reason}
 
 
@@ -73,16 +73,15 @@ def memory(job: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """Peak resident bytes of this process after running `job["entry"]`, or after the imports alone."""
     import numpy as np
 
-    from hw_targets.cpu.load import peak_resident_bytes
-    from hw_targets.cpu.runner import Runner
-    from hw_targets.cpu.settings import CpuOptions
+    from hw_targets.measuring.runner import machine_of
 
     samples = np.load(job["samples"], allow_pickle=False)[:1]
+    machine = machine_of(job["machine"], job["options"])
     if job["entry"] is not None:
-        runner = Runner(Path(job["entry"]), samples, CpuOptions(**job["options"]), batch=1)
+        runner = machine.runner(Path(job["entry"]), samples, 1)
         for _ in range(3):
             runner.one(0)
-    yield {"peak_bytes": peak_resident_bytes()}
+    yield {"peak_bytes": machine.peak_bytes()}
 
 
 Asking = tuple["Plan", "Turns", float, Callable[[float, float, Path], "Run"]]
@@ -90,8 +89,8 @@ Asking = tuple["Plan", "Turns", float, Callable[[float, float, Path], "Run"]]
 
 def _single_stream(make: Callable[[str], Runner], samples: np.ndarray, settings: Settings) -> Asking:
     """The scenario's plan, its turns, the time of a query for its first run, and what makes a run."""
-    from hw_targets.cpu.asking import Plan
-    from hw_targets.cpu.loadgen import run_single_stream
+    from hw_targets.measuring.asking import Plan
+    from hw_targets.measuring.loadgen import run_single_stream
 
     queries = settings.single_stream_queries
     plan = Plan("SingleStream", settings.single_stream_ms / 1e3, 1.0, settings)  # LoadGen lays out twice as many
@@ -107,8 +106,8 @@ def _single_stream(make: Callable[[str], Runner], samples: np.ndarray, settings:
 
 def _offline(make: Callable[[str], Runner], samples: np.ndarray, settings: Settings) -> Asking:
     """As `_single_stream`."""
-    from hw_targets.cpu.asking import Plan
-    from hw_targets.cpu.loadgen import run_offline
+    from hw_targets.measuring.asking import Plan
+    from hw_targets.measuring.loadgen import run_offline
 
     batch, least = settings.offline_batch, settings.offline_samples
     plan = Plan("Offline", settings.offline_ms / 1e3, 1.2, settings)
@@ -131,8 +130,8 @@ def _offline(make: Callable[[str], Runner], samples: np.ndarray, settings: Setti
 def _turns(
     make: Callable[[str], Runner], settings: Settings, pace: Callable[[Runner], float], queries_in_turn: int
 ) -> Turns:
-    from hw_targets.cpu.pairs import DENSE, ENTRY
-    from hw_targets.cpu.turns import Turns
+    from hw_targets.measuring.pairs import DENSE, ENTRY
+    from hw_targets.measuring.turns import Turns
 
     turns = Turns(
         (DENSE, ENTRY),
@@ -146,14 +145,9 @@ def _turns(
     return turns
 
 
-def _energy(runner: Runner, seconds: float) -> tuple[float | None, str | None]:
+def _for(seconds: float, runner: Runner) -> Callable[[], int]:
+    """Infers for so long, and returns how many samples."""
     import time
-
-    from hw_targets.energy import measured_energy_pj, processor_monitor
-
-    monitor = processor_monitor()
-    if isinstance(monitor, str):
-        return None, monitor
 
     def infer() -> int:
         count, end = 0, time.perf_counter() + seconds
@@ -162,10 +156,7 @@ def _energy(runner: Runner, seconds: float) -> tuple[float | None, str | None]:
             count += 1
         return count
 
-    try:
-        return measured_energy_pj(monitor, infer), None
-    except ValueError as error:
-        return None, str(error)
+    return infer
 
 
 def _end_with_parent() -> None:

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
-from hw_targets.cpu.loadgen import Run
-from hw_targets.cpu.pairs import speedup
-from hw_targets.cpu.settings import Scenario, Settings
-from hw_targets.cpu.turns import Asked, Turn, Turns
+from hw_targets.measuring.effort import Scenario, Settings
+from hw_targets.measuring.loadgen import Run
+from hw_targets.measuring.pairs import speedup
+from hw_targets.measuring.turns import Asked, Turn, Turns
 
 HASTE = 1.5  # how much faster than seen a run is laid out for, once more with each that came out too short
 LEAST_TURNS = 4  # that a run has room for

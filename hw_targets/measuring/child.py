@@ -41,7 +41,7 @@ def run_job(job: Mapping[str, Any], timeout_s: float) -> Outcome:
         path.write_text(json.dumps(job), encoding="utf-8")
         with log.open("wb") as log_file:
             process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "hw_targets.cpu.measuring_process", str(path)],
+                [sys.executable, "-P", "-m", "hw_targets.measuring.process", str(path)],
                 stdin=subprocess.PIPE,  # closes when this process ends, and the child with it
                 stdout=log_file,
                 stderr=subprocess.STDOUT,

@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hw_targets.cpu.asking import Found, NoRunError, Plan, ask
-from hw_targets.cpu.loadgen import Run, run_offline, run_single_stream
-from hw_targets.cpu.pairs import speedup
-from hw_targets.cpu.settings import SETTINGS
-from hw_targets.cpu.turns import Asked, Turn, Turns
+from hw_targets.measuring.asking import Found, NoRunError, Plan, ask
+from hw_targets.measuring.effort import SETTINGS
+from hw_targets.measuring.loadgen import Run, run_offline, run_single_stream
+from hw_targets.measuring.pairs import speedup
+from hw_targets.measuring.turns import Asked, Turn, Turns
 
 SETTING = replace(SETTINGS["quick"], segments=4, precision=0.02, limit_s=20)
 LOGS = Path("logs")

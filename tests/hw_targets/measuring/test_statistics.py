@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from hw_targets.statistics import block_mean, block_quantile, look_confidence, quantile, robust_ratio, thin
+from hw_targets.measuring.statistics import block_mean, block_quantile, look_confidence, quantile, robust_ratio, thin
 
 
 def test_a_quantile_by_hand():

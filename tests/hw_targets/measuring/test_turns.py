@@ -7,8 +7,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from hw_targets.cpu.pairs import in_blocks, pair_ratios, speedup
-from hw_targets.cpu.turns import Turn, Turns
+from hw_targets.measuring.pairs import in_blocks, pair_ratios, speedup
+from hw_targets.measuring.turns import Turn, Turns
 
 MS = 1_000_000
 
@@ -69,7 +69,7 @@ def test_a_slow_model_gets_two_queries_a_turn_and_the_fast_one_as_much_time():
 
 
 def test_sessions_are_made_anew_in_an_order_that_is_drawn(monkeypatch):
-    monkeypatch.setattr("hw_targets.cpu.turns.time", SimpleNamespace(perf_counter=itertools.count().__next__))
+    monkeypatch.setattr("hw_targets.measuring.turns.time", SimpleNamespace(perf_counter=itertools.count().__next__))
     sessions = Sessions({"dense": 0.01, "entry": 0.01})
     turns = sessions.turns(segment_s=0.0)
     turns.start()

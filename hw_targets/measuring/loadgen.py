@@ -1,7 +1,7 @@
 """MLPerf LoadGen asks, two models answer in turns: SingleStream for latency, Offline for throughput.
 
 LoadGen (`mlcommons-loadgen`) decides which sample is asked for and when, and whether the run counts.
-To it there is one system; which of the models answers is decided behind it (`hw_targets.cpu.turns`).
+To it there is one system; which of the models answers is decided behind it (`hw_targets.measuring.turns`).
 What counts for a model are the times around the inference inside `issue_query`, taken with the
 monotonic clock. LoadGen's own figures are kept beside them and mean something else: its percentiles
 are those of *all* queries, of both models and the uncounted first ones of each turn too, with its call
@@ -21,8 +21,8 @@ from pathlib import Path
 import mlperf_loadgen as lg
 import numpy as np
 
-from hw_targets.cpu.settings import Scenario
-from hw_targets.cpu.turns import Asked, Turn, Turns
+from hw_targets.measuring.effort import Scenario
+from hw_targets.measuring.turns import Asked, Turn, Turns
 
 # The current seeds of MLPerf Inference (loadgen/mlperf.conf).
 QSL_SEED, SAMPLE_INDEX_SEED, SCHEDULE_SEED = 2085463073848966840, 2747215439041700203, 16159082839903944936

@@ -3,7 +3,7 @@
 A pair's ratio is one of neighbours in time. What lies between pairs is taken by blocks of whole
 segments, so that the interval carries what differs from one pair of sessions to the next, and what
 the machine does meanwhile. A pair of which one turn met a burst of another process and the other did
-not says little of the models, and counts little (`hw_targets.statistics.robust_ratio`).
+not says little of the models, and counts little (`hw_targets.measuring.statistics.robust_ratio`).
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from statistics import median
 
 import numpy as np
 
-from hw_targets.cpu.turns import Turn
-from hw_targets.statistics import BLOCKS, Estimate, look_confidence, robust_ratio
+from hw_targets.measuring.statistics import BLOCKS, Estimate, look_confidence, robust_ratio
+from hw_targets.measuring.turns import Turn
 
 DENSE, ENTRY = "dense", "entry"
 

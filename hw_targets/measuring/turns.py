@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from hw_targets.cpu.runner import Runner
+    from hw_targets.measuring.runner import Runner
 
 
 PADDING_BYTES, PADDING_PIECES = 1 << 18, 16

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from hw_targets.cpu.child import Outcome
-from hw_targets.cpu.pairs import DENSE, ENTRY, in_blocks, pair_ratios, speedup, time_of_sample_ns
-from hw_targets.cpu.settings import Scenario
-from hw_targets.cpu.turns import Turn
-from hw_targets.statistics import Estimate, block_mean, block_quantile, thin
+from hw_targets.measuring.child import Outcome
+from hw_targets.measuring.effort import Scenario
+from hw_targets.measuring.pairs import DENSE, ENTRY, in_blocks, pair_ratios, speedup, time_of_sample_ns
+from hw_targets.measuring.statistics import Estimate, block_mean, block_quantile, thin
+from hw_targets.measuring.turns import Turn
 from hw_targets.target import Quantity
 
 LATENCIES_KEPT, PAIRS_KEPT = 6_000, 1_000
@@ -55,8 +55,8 @@ def timed(outcome: Outcome, device: str, precision: float) -> Timed:
     """Latency percentiles, throughput, and how they compare with the dense model's.
 
     A ratio compares turns that follow each other, so that a machine that gets slower slows both
-    (`hw_targets.cpu.pairs`). The interval of a latency is the wider of what the number of queries
-    and what the differences in time allow (`hw_targets.statistics.block_quantile`).
+    (`hw_targets.measuring.pairs`). The interval of a latency is the wider of what the number of queries
+    and what the differences in time allow (`hw_targets.measuring.statistics.block_quantile`).
 
     Args:
         precision: relative half width of a ratio's interval that was wanted.

@@ -1,0 +1,1 @@
+"""What measuring a real machine takes, of whichever target: LoadGen, a process of its own, turns, noise, statistics."""
