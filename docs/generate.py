@@ -57,11 +57,17 @@ RULES = """# Rules
 
 A run is `invalid` when the submission broke one of these; the record has the rule, the place, and what to do.
 """
+QUANTITIES = """# Quantities
+
+What a record may hold; each says in the record itself whether it was measured, simulated or modelled. A target may
+declare more of its own.
+"""
 TECHNIQUES = """# Techniques
 
 The public names of `pruning`, by what they choose. What the fourth column gives is a choice by name in
 `submission=compose`.
 """
+write("tables/quantities.md", f"{QUANTITIES}\n{tables.quantities()}")
 write("tables/rules.md", f"{RULES}\n{tables.rules()}")
 headings = "".join(f"\n## {heading}\n\n{rows}" for heading, rows in tables.techniques())
 write("tables/techniques.md", f"{TECHNIQUES}{headings}")

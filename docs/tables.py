@@ -182,6 +182,13 @@ def rules() -> str:
     return table(("rule", "what it says"), [(f"`{name}`", meaning) for name, meaning in RULES.items()])
 
 
+def quantities() -> str:
+    from hw_targets.quantities import QUANTITIES
+
+    rows = [(f"`{name}`", kind.label, kind.unit, kind.meaning, kind.better or "") for name, kind in QUANTITIES.items()]
+    return table(("name", "label", "unit", "meaning", "better"), rows)
+
+
 def commands() -> Iterator[tuple[str, str]]:
     """Command → what `--help` says."""
     from harness.cli.commands import COMMANDS, build_parser

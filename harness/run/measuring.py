@@ -15,9 +15,11 @@ from harness.run.stage import Stage
 from harness.run.values import Broken, Pair, Request
 from harness.store.methodology import METHODOLOGY
 from harness.store.store import Store
+from hw_targets.quantities import unknown_quantities
 from hw_targets.target import Measurement, Target
 
 log = logging.getLogger(__name__)
+DECLARE = "A target declares its own as QUANTITIES of its class (hw_targets.quantities)."
 
 
 @dataclass(frozen=True)
@@ -57,4 +59,9 @@ def _measurement(request: Request, target: Target, pair: Pair, logs: Path) -> Me
     model, dense = pair.model.read(), pair.dense.read()
     samples = real_inputs(test_data(request.task), "validation")
     log.info("[%s] measuring on %s, effort %s", request.submission.name, target.name, request.effort)
-    return target.measure(model, dense, samples, request.effort, logs)
+    found = target.measure(model, dense, samples, request.effort, logs)
+    strange = unknown_quantities([*found.quantities, *found.absent], getattr(target, "QUANTITIES", {}))
+    for name, near in strange.items():
+        meant = f" Is {near} meant?" if near else ""
+        log.warning("Warning: %s gives %s, which is no standard quantity.%s %s", target.name, name, meant, DECLARE)
+    return found

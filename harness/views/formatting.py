@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from hw_targets.quantities import QUANTITIES
 from hw_targets.target import Quantity
 
 ABSENT = "–"
@@ -22,33 +23,6 @@ UNIT_ENDINGS = ("_ns", "_pj", "_bytes", "_per_s", "_fraction", "_ratio")
 UNITS = {"ns": "ns", "pj": "pj", "bytes": "bytes", "byte": "bytes", "b": "bytes", "samples/s": "per_s", "1/s": "per_s"}
 COUNTS = ("parameters", "cycles", "weights", "nonzeros")
 COUNT_STARTS = ("macs_", "weights_", "parameters_", "numbers_")
-TITLES = {
-    "latency_p50_ns": "Latency, median",
-    "latency_p90_ns": "Latency, 90th percentile",
-    "latency_p99_ns": "Latency, 99th percentile",
-    "throughput_samples_per_s": "Throughput",
-    "peak_memory_bytes": "Peak memory",
-    "weights_bytes": "Weights, as stored",
-    "weights_bytes_dense": "Weights, dense",
-    "weights_encoded_bytes": "Weights, encoded",
-    "weights_removed_fraction": "Weights removed",
-    "compression_ratio": "Compression",
-    "weights_nonzero": "Weights, non-zero",
-    "macs_dense": "MACs, dense",
-    "macs_effective": "MACs, effective",
-    "macs_integer_fraction": "MACs in integers",
-    "speedup_vs_dense": "Speed-up against dense",
-    "throughput_speedup_vs_dense": "Throughput against dense",
-    "energy_per_inference_pj": "Energy per inference",
-    "parameters": "Parameters",
-    "parameters_beyond_dense": "Other numbers beyond dense",
-    "weights_kept": "Weights kept",
-    "numbers_in_layers": "Stored numbers, layers",
-    "numbers_in_other_parameters": "Stored numbers, other parameters",
-    "numbers_in_shapes": "Stored numbers, shapes",
-    "numbers_unattributed": "Stored numbers, unattributed",
-    "numbers_unused": "Stored numbers, unused",
-}
 
 
 @dataclass(frozen=True)
@@ -151,8 +125,8 @@ def points_between(low: float, high: float) -> str:
 
 def title(name: str) -> str:
     """A quantity's name as a table shows it, without the unit that its value is shown with."""
-    if name in TITLES:
-        return TITLES[name]
+    if name in QUANTITIES:
+        return QUANTITIES[name].label
     words = name
     for ending in UNIT_ENDINGS:
         words = words.removesuffix(ending)

@@ -46,7 +46,7 @@ def test_counts_and_titles_of_quantities_that_are_new():
     assert formatting.value_of("numbers_unattributed", 12.0, "1") == "12"
     assert formatting.value_of("weights_kept", 5950.0, "1") == "5.95 k"
     assert formatting.title("macs_in_integers_fraction") == "MACs in integers"
-    assert formatting.title("weights_eie_bytes") == "Weights eie"
+    assert formatting.title("weights_foo_bytes") == "Weights foo"
 
 
 def test_accuracies_and_differences():
