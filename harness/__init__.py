@@ -1,1 +1,1 @@
-"""The benchmark itself: tasks, entries, runs, results."""
+"""The benchmark itself: tasks, submissions, runs, results."""

@@ -1,12 +1,12 @@
 """What a submission is: one class with one method, in `submission.py` of its folder.
 
-    class Entry:
+    class Submission:
         def compress(self, model, context):
             ...
             return model
 
 The harness calls it in a worker process of its own and keeps one thing: the ONNX file made from
-what it returns. The file is exported, admitted, judged and measured anew; nothing that an entry
+what it returns. The file is exported, admitted, judged and measured anew; nothing that a submission
 says about itself is believed.
 """
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class ParameterError(ValueError):
-    """The entry's parameters make no sense. An entry that raises it, before any work, leaves no record:
+    """The submission's parameters make no sense. A submission that raises it, before any work, leaves no record:
 
     the command ends with exit code 2 and the message, as for any other wrong usage.
     """
@@ -40,7 +40,7 @@ class Loader(Protocol):
 
 
 class Data(Protocol):
-    """What an entry may learn from. The test set is not here, and not in the worker process.
+    """What a submission may learn from. The test set is not here, and not in the worker process.
 
     Attributes:
         train: shuffled and augmented by the task's recipe.
@@ -87,11 +87,11 @@ class MovingMask(Protocol):
 
 
 class Context(Protocol):
-    """All that an entry may use.
+    """All that a submission may use.
 
     Attributes:
-        config: the entry's `config.yaml`, with the overrides of the command line.
-        seed: every random choice of the entry should follow from it.
+        config: the submission's `config.yaml`, with the overrides of the command line.
+        seed: every random choice of the submission should follow from it.
         workdir: a folder of its own for scratch files.
         recipe: how the task's reference was trained.
         learning_rate: a peak for `train`: the recipe's, times the parameter `learning_rate_factor` where there is one.
@@ -143,7 +143,7 @@ class Context(Protocol):
 
 
 class Submission(Protocol):
-    """The open division: the entry owns the pipeline.
+    """The open division: the submission owns the pipeline.
 
     What its parameters may be stands in `limits.yaml` beside `config.yaml` (see `harness.entries.limits`), and is
     checked before anything else. What takes code to check may be done by a method `check(self, config)`,

@@ -72,11 +72,11 @@ class Unavailable:
 
 
 class ModelRefused(Exception):
-    """The target cannot hold or run a model, by limits that it documents (the entry's `invalid`)."""
+    """The target cannot hold or run a model, by limits that it documents (the submission's `invalid`)."""
 
 
 class TargetError(Exception):
-    """The target failed through no fault of the entry (the harness's `error`, never `invalid`)."""
+    """The target failed through no fault of the submission (the harness's `error`, never `invalid`)."""
 
 
 @runtime_checkable

@@ -148,7 +148,7 @@ def plot(found: eie.Found) -> Figure:
     speed.set_yscale("log", base=2)
     for axes, x, y in (
         (balance, "queue depth", "load balance, % of the cycles (64 elements)"),
-        (padding, "processing elements", "padding, % of the entries"),
+        (padding, "processing elements", "padding, % of the submissions"),
         (speed, "processing elements", "speed-up over one element"),
     ):
         axes.set_xscale("log", base=2)

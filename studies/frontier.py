@@ -143,7 +143,7 @@ def plot(result: Result) -> Figure:
 
 
 def published(task: str) -> list[dict[str, Any]]:
-    """The entries of published.yaml for `task`, in its order."""
+    """The submissions of published.yaml for `task`, in its order."""
     import yaml
 
     return [of for of in yaml.safe_load(PUBLISHED.read_text()) if of["task"] == task]

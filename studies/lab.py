@@ -1,6 +1,6 @@
 """Where cells are run: a task's reference, its data, and the harness's one training loop.
 
-Training is that of an entry: `Lab.context` gives the context that entries get, without the test
+Training is that of a submission: `Lab.context` gives the context that submissions get, without the test
 set. The test set is reached through `Lab.judge` alone, for what is reported.
 """
 
@@ -68,7 +68,7 @@ class Lab:
         return copy.deepcopy(self.dense)
 
     def context(self, seed: int, *, weight_decay: float | None = None) -> WorkerContext:
-        """What an entry with this seed would get: `train`, `evaluate` on validation data, `fresh_model`.
+        """What a submission with this seed would get: `train`, `evaluate` on validation data, `fresh_model`.
 
         Args:
             weight_decay: instead of the recipe's.

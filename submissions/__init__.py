@@ -1,1 +1,1 @@
-"""One folder an entry; the harness finds them by their `submission.py`."""
+"""One folder a submission; the harness finds them by their `submission.py`."""

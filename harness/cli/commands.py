@@ -24,7 +24,7 @@ class Command:
 
 
 COMMANDS: dict[str, Command] = {
-    "run": Command("harness.cli.run", "compress entries, judge them and measure them on targets"),
+    "run": Command("harness.cli.run", "compress submissions, judge them and measure them on targets"),
     "train": Command("harness.cli.train", "train the reference network of a task"),
     "results": Command("harness.cli.results", "show the records of the store"),
     "compare": Command("harness.cli.compare", "compare two records or submissions"),
@@ -33,8 +33,8 @@ COMMANDS: dict[str, Command] = {
     "tasks": Command("harness.cli.tasks", "list the tasks, or show one"),
     "targets": Command("harness.cli.targets", "list the hardware targets and whether they can measure here"),
     "study": Command("studies.command", "run a study of pruning techniques, or list the studies"),
-    "submissions": Command("harness.cli.submissions", "list the entries"),
-    "new": Command("harness.cli.new", "start an entry of your own from the template"),
+    "submissions": Command("harness.cli.submissions", "list the submissions"),
+    "new": Command("harness.cli.new", "start a submission of your own from the template"),
     "data": Command("harness.cli.data", "fetch or list the data sets"),
     "store": Command("harness.cli.store", "tidy the store, or merge another into it"),
     "doctor": Command("harness.cli.doctor", "say what this machine has, and what it lacks"),
@@ -43,7 +43,7 @@ COMMANDS: dict[str, Command] = {
 
 DESCRIPTION = "An open benchmark for neural-network pruning: measured, not counted."
 EPILOG = """\
-exit codes: 0 done (all entries valid), 1 an entry is invalid, 2 wrong usage,
+exit codes: 0 done (all submissions valid), 1 a submission is invalid, 2 wrong usage,
             3 the harness failed, 130 interrupted
 environment: OPENPRUNE_STORE, OPENPRUNE_DATA (folders), OPENPRUNE_TRACEBACK=1
 

@@ -28,7 +28,7 @@ ADVICE = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `openprune` with `argv` (by default the process's arguments) and return the exit code.
 
-    0: done, and every entry is valid. 1: an entry is invalid. 2: wrong usage. 3: the harness failed.
+    0: done, and every submission is valid. 1: a submission is invalid. 2: wrong usage. 3: the harness failed.
     """
     # Threads that wait for each other sleep: spinning beside busy processes, a training took 3 to 7 times as long.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

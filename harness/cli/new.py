@@ -15,9 +15,12 @@ FAST_TASK = "digits_mlp"  # of seconds, and its data come with scikit-learn
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("name", metavar="NAME", help="of the new entry: letters, digits and underscores")
+    parser.add_argument("name", metavar="NAME", help="of the new submission: letters, digits and underscores")
     parser.add_argument(
-        "--into", type=Path, metavar="DIR", help="folder that gets the entry's folder (default: where the entries are)"
+        "--into",
+        type=Path,
+        metavar="DIR",
+        help="folder that gets it (default: where the submissions are)",
     )
 
 
@@ -28,7 +31,7 @@ def execute(args: argparse.Namespace) -> int:
     beside = template.parent
     into: Path = beside if args.into is None else args.into.expanduser().resolve()
     if into != beside and args.name in submission_names():
-        raise UsageError(f"{args.name!r} is the name of an entry already; choose another.")
+        raise UsageError(f"{args.name!r} is the name of a submission already; choose another.")
     folder = create(args.name, template, into)
     outside = "" if into == beside else f" submission_dir={into}"
     print(f"Made {folder}. Edit compress() in {folder / 'submission.py'}, then try it:")
@@ -44,7 +47,7 @@ def create(name: str, template: Path, into: Path) -> Path:
     """
     if not (name.isascii() and name.isidentifier()) or keyword.iskeyword(name) or name.startswith("_"):
         raise UsageError(
-            f"{name!r} cannot name an entry: use letters, digits and underscores, a letter first; no Python keyword."
+            f"{name!r} is no name for one: use letters, digits and underscores, a letter first; no Python keyword."
         )
     folder = into / name
     if folder.exists() or folder.is_symlink():

@@ -14,7 +14,7 @@ from harness.util.names import UnknownNameError, UsageError
 CONF = Path(__file__).resolve().parent.parent / "conf"
 KEY = re.compile(r"[+~]*[\w./@:-]+=")
 PLAIN = re.compile(r"[\w./:%+@-]*")  # a value that needs no quotes
-OPEN_KEYS = ("params", "target")  # checked later, by the entry and the target that they belong to
+OPEN_KEYS = ("params", "target")  # checked later, by the submission and the target that they belong to
 
 
 def check_overrides(

@@ -43,7 +43,7 @@ def make_requests(fields: dict[str, Any]) -> list[Request]:
         UsageError: a value is of the wrong type, or names something that does not exist.
     """
     from harness.cli.hydra_app import check_seed, typed
-    from harness.entries.loading import load_entry
+    from harness.entries.loading import load_submission
     from harness.run.values import Request
     from harness.tasks import load_task, task_from_mapping, task_names
 
@@ -53,7 +53,7 @@ def make_requests(fields: dict[str, Any]) -> list[Request]:
     name = config.submission or own_name(config.submission_dir)
     if not name:
         raise nameless()
-    submission = load_entry(name, config.params, config.submission_dir)
+    submission = load_submission(name, config.params, config.submission_dir)
     check_seed(config.seed)
     if config.repeats < 1:
         raise UsageError("repeats must be at least 1.")

@@ -1,4 +1,4 @@
-"""`openprune run`: prune, judge and measure one entry, or a sweep of them."""
+"""`openprune run`: prune, judge and measure one submission, or a sweep of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`openprune submissions`: the entries, each with the first sentence that its source says about itself."""
+"""`openprune submissions`: the submissions, each with the first sentence that its source says about itself."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ class TrainConfig:
 
 
 def train_job(fields: dict[str, Any]) -> dict[str, Any]:
-    """Train as composed, and judge the result as the harness judges an entry.
+    """Train as composed, and judge the result as the harness judges a submission.
 
     Of several processes (`torchrun`, `accelerate launch`) the main one judges; the others return nothing.
 

@@ -89,7 +89,7 @@ class Dataset(Protocol):
         ...
 
     def without_test(self) -> Dataset:
-        """The same with an empty test set: what an entry may learn from."""
+        """The same with an empty test set: what a submission may learn from."""
         ...
 
 

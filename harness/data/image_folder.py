@@ -126,7 +126,7 @@ class FolderDataset:
         return FolderLoader(files, self.sizes, batch_size=batch_size, flip=flip, seed=seed, workers=self.workers)
 
     def without_test(self) -> FolderDataset:
-        """The same with an empty test set: what an entry may learn from."""
+        """The same with an empty test set: what a submission may learn from."""
         return replace(self, has_test=False)
 
 

@@ -4,7 +4,7 @@ Its licence lets nobody pass it on, so nothing is fetched: the folders `train` a
 folder a class in each, must be there. 10,000 training images, ten of each class, are held out once
 and for all for validation; the test set is the 50,000 images that ImageNet calls its validation set,
 as everywhere in the literature. Published weights were trained on all training images, so on the
-10,000 they look better than they are: compare entries there, and judge on the test set.
+10,000 they look better than they are: compare submissions there, and judge on the test set.
 """
 
 from __future__ import annotations

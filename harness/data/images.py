@@ -61,7 +61,7 @@ class ImageDataset:
         return ImageLoader(samples, self.mean, self.std, batch_size=batch_size, augment=augment, seed=seed)
 
     def without_test(self) -> ImageDataset:
-        """The same with an empty test set: what an entry may learn from."""
+        """The same with an empty test set: what a submission may learn from."""
         return replace(self, test=self.test.subset(np.arange(0)))
 
 

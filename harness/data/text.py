@@ -37,7 +37,7 @@ class TokenDataset:
         return TokenLoader(samples, batch_size=batch_size, training=recipe is not None, seed=seed)
 
     def without_test(self) -> TokenDataset:
-        """The same with an empty test set: what an entry may learn from."""
+        """The same with an empty test set: what a submission may learn from."""
         return replace(self, test=self.test.subset(np.arange(0)))
 
 

@@ -1,4 +1,4 @@
-"""The trust boundary: an entry's ONNX file is read as data, checked, and refused where in doubt.
+"""The trust boundary: a submission's ONNX file is read as data, checked, and refused where in doubt.
 
 What is not on the list of operators is not run. Nothing of a submission's code exists any more
 when this is called.
@@ -48,7 +48,7 @@ ALLOWED_OPERATORS = frozenset(
 
 
 def admit(file: Path, contract: InputContract, *, limit_bytes: int) -> onnx.ModelProto:
-    """Read an entry's ONNX file and check everything about it that can be checked without running it.
+    """Read a submission's ONNX file and check everything about it that can be checked without running it.
 
     Raises:
         RuleBroken: with one of the rules `file_too_large`, `unreadable_model`, `external_data`,

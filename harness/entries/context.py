@@ -1,4 +1,4 @@
-"""What an entry gets to see: the `Context` of `harness.contract`, inside the worker process."""
+"""What a submission gets to see: the `Context` of `harness.contract`, inside the worker process."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ class WorkerContext:
                 )
                 for _ in range(epochs):
                     trainer.run_epoch()
-            finally:  # entries know nothing of devices: what they get back is where it was
+            finally:  # submissions know nothing of devices: what they get back is where it was
                 model.cpu()
                 if teacher is not None:
                     teacher.cpu()

@@ -43,9 +43,9 @@ OF_DEFAULT = {bool: "boolean", int: "integer", float: "number", str: "string", l
 
 
 def check_parameters(
-    entry: str, defaults: Mapping[str, Any], parameters: Mapping[str, Any], limits: Mapping[str, Any]
+    submission: str, defaults: Mapping[str, Any], parameters: Mapping[str, Any], limits: Mapping[str, Any]
 ) -> None:
-    """Hold an entry's parameters against its limits.
+    """Hold a submission's parameters against its limits.
 
     Args:
         defaults: of its `config.yaml`, all of them.
@@ -56,19 +56,19 @@ def check_parameters(
     """
     for name in limits:
         if name not in parameters:
-            raise UsageError(f"{entry}: limits.yaml tells of {name!r}, which is no parameter in config.yaml.")
+            raise UsageError(f"{submission}: limits.yaml tells of {name!r}, which is no parameter in config.yaml.")
     for name, value in parameters.items():
         for place, each in _numbers(name, value):
             if not math.isfinite(each):
-                raise UsageError(f"{entry}: {place}={each} is no finite number.")
-        limit = _mapping(entry, name, limits.get(name, {}))
+                raise UsageError(f"{submission}: {place}={each} is no finite number.")
+        limit = _mapping(submission, name, limits.get(name, {}))
         usual = _usual(name, defaults[name])
         limit = {**usual, **limit} if not BOUNDS.keys() & limit else {"type": usual.get("type"), **limit}
         types = limit.get("type") or OF_DEFAULT.get(type(defaults[name]))
         if types is not None:
-            _check_type(entry, name, value, [types] if isinstance(types, str) else types)
+            _check_type(submission, name, value, [types] if isinstance(types, str) else types)
         if value is not None:
-            _check_value(entry, name, value, limit, parameters)
+            _check_value(submission, name, value, limit, parameters)
 
 
 def _numbers(place: str, value: Any) -> Iterator[tuple[str, float]]:
@@ -92,28 +92,34 @@ def _usual(name: str, default: Any) -> dict[str, Any]:
     return {"minimum": 0} if COUNT.fullmatch(name) else {}
 
 
-def _mapping(entry: str, name: str, limit: Any) -> dict[str, Any]:
+def _mapping(submission: str, name: str, limit: Any) -> dict[str, Any]:
     if not isinstance(limit, dict):
-        raise UsageError(f"{entry}: limits.yaml must give {name} a mapping, such as {{minimum: 0}}, not {limit!r}.")
+        raise UsageError(
+            f"{submission}: limits.yaml must give {name} a mapping, such as {{minimum: 0}}, not {limit!r}."
+        )
     for word in limit:
-        pick(f"limit for {name} of {entry}", word, {**BOUNDS, "enum": None, "type": None})
+        pick(f"limit for {name} of {submission}", word, {**BOUNDS, "enum": None, "type": None})
     return limit
 
 
-def _check_type(entry: str, name: str, value: Any, types: list[str]) -> None:
-    known = [pick(f"type for {name} of {entry}", each, TYPES) for each in types]
+def _check_type(submission: str, name: str, value: Any, types: list[str]) -> None:
+    known = [pick(f"type for {name} of {submission}", each, TYPES) for each in types]
     allowed = [kind is bool if isinstance(value, bool) else isinstance(value, kind) for kind, _ in known]
     if not any(allowed):
         hint = " (whole, as its default is)" if types == ["integer"] and isinstance(value, float) else ""
-        raise UsageError(f"{entry}: {name}={_shown(value)} must be {' or '.join(word for _, word in known)}{hint}.")
+        raise UsageError(
+            f"{submission}: {name}={_shown(value)} must be {' or '.join(word for _, word in known)}{hint}."
+        )
 
 
-def _check_value(entry: str, name: str, value: Any, limit: Mapping[str, Any], parameters: Mapping[str, Any]) -> None:
+def _check_value(
+    submission: str, name: str, value: Any, limit: Mapping[str, Any], parameters: Mapping[str, Any]
+) -> None:
     if "enum" in limit and value not in limit["enum"]:
         choices = {str(each): None for each in limit["enum"]}
         if not isinstance(value, (str, int, float)):
-            raise UsageError(f"{entry}: {name}={_shown(value)} must be one of {', '.join(choices)}.")
-        pick(f"{name} of {entry}", str(value), choices)
+            raise UsageError(f"{submission}: {name}={_shown(value)} must be one of {', '.join(choices)}.")
+        pick(f"{name} of {submission}", str(value), choices)
     for word, bound in limit.items():
         if word not in BOUNDS or not isinstance(value, (int, float)):
             continue
@@ -121,7 +127,7 @@ def _check_value(entry: str, name: str, value: Any, limit: Mapping[str, Any], pa
         most = parameters[bound] if isinstance(bound, str) else bound
         holds, words = BOUNDS[word]
         if not isinstance(most, (int, float)) or not holds(value, most):
-            raise UsageError(f"{entry}: {name}={value} is out of its limits: {_range(limit, words, named)}.")
+            raise UsageError(f"{submission}: {name}={value} is out of its limits: {_range(limit, words, named)}.")
 
 
 def _range(limit: Mapping[str, Any], words: str, named: str) -> str:

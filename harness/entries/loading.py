@@ -1,4 +1,4 @@
-"""Finding submissions: a folder with a `submission.py` in it is an entry, and nothing else is needed."""
+"""Finding submissions: a folder with a `submission.py` in it is a submission, and nothing else is needed."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from harness.entries.limits import check_parameters
 from harness.util.names import UnknownNameError, UsageError
 
 SUBMISSIONS_FOLDER = Path(__file__).resolve().parents[2] / "submissions"
-ENTRY_FILE = "submission.py"
+SUBMISSION_FILE = "submission.py"
+CLASS_NAMES = ("Submission", "Entry")  # of the class in it; the second is what it was called at first
 
 
 @dataclass(frozen=True)
-class Entry:
+class SubmissionFolder:
     """A submission's folder, and its configuration with the command line's overrides."""
 
     name: str
@@ -24,55 +25,55 @@ class Entry:
 
 
 def submission_names(folder: Path = SUBMISSIONS_FOLDER) -> list[str]:
-    """Names of the entries in `folder`, sorted."""
-    return sorted(path.parent.name for path in folder.glob(f"*/{ENTRY_FILE}"))
+    """Names of the submissions in `folder`, sorted."""
+    return sorted(path.parent.name for path in folder.glob(f"*/{SUBMISSION_FILE}"))
 
 
 def find_submission(name: str, submission_dir: str | Path | None = None) -> Path:
-    """The folder of entry `name`.
+    """The folder of submission `name`.
 
     Args:
-        submission_dir: either a folder that holds entries, or an entry's own folder.
+        submission_dir: either a folder that holds submissions, or a submission's own folder.
 
     Raises:
-        UnknownNameError: no such entry; the message names the nearest.
+        UnknownNameError: no such submission; the message names the nearest.
         UsageError: `submission_dir` does not exist.
     """
     if submission_dir is None:
-        if (SUBMISSIONS_FOLDER / name / ENTRY_FILE).is_file():
+        if (SUBMISSIONS_FOLDER / name / SUBMISSION_FILE).is_file():
             return SUBMISSIONS_FOLDER / name
         raise UnknownNameError("submission", name, submission_names())
     outside = Path(submission_dir).expanduser().resolve()
     if not outside.is_dir():
         raise UsageError(f"submission_dir={submission_dir} is not a folder.")
     for folder in (outside / name, outside):
-        if folder.name == name and (folder / ENTRY_FILE).is_file():
+        if folder.name == name and (folder / SUBMISSION_FILE).is_file():
             return folder
-    here = submission_names(outside) + ([outside.name] if (outside / ENTRY_FILE).is_file() else [])
+    here = submission_names(outside) + ([outside.name] if (outside / SUBMISSION_FILE).is_file() else [])
     raise UnknownNameError("submission", name, here)
 
 
-def load_entry(
+def load_submission(
     name: str, overrides: Mapping[str, Any] | None = None, submission_dir: str | Path | None = None
-) -> Entry:
-    """Find entry `name`, merge `overrides` into its `config.yaml`, and hold them against its `limits.yaml`.
+) -> SubmissionFolder:
+    """Find submission `name`, merge `overrides` into its `config.yaml`, and hold them against its `limits.yaml`.
 
     Raises:
-        UnknownNameError: no such entry, or an override that its configuration does not have.
+        UnknownNameError: no such submission, or an override that its configuration does not have.
         UsageError: a file is not a YAML mapping, or a parameter is out of its limits.
     """
     folder = find_submission(name, submission_dir)
     defaults = _read_mapping(folder / "config.yaml")
     parameters = _merged(f"parameter of {name}", defaults, overrides or {})
     check_parameters(name, defaults, parameters, _read_mapping(folder / "limits.yaml"))
-    return Entry(name, folder, parameters)
+    return SubmissionFolder(name, folder, parameters)
 
 
 def parameter_names(name: str, submission_dir: str | Path | None = None) -> set[str]:
-    """Names of the parameters of entry `name`.
+    """Names of the parameters of submission `name`.
 
     Raises:
-        UsageError: no such entry, or its configuration cannot be read.
+        UsageError: no such submission, or its configuration cannot be read.
     """
     return set(_read_mapping(find_submission(name, submission_dir) / "config.yaml"))
 

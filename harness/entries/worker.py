@@ -1,6 +1,6 @@
-"""The process in which an entry's code runs: `python -m harness.entries.worker job.json`.
+"""The process in which a submission's code runs: `python -m harness.entries.worker job.json`.
 
-It reads a job, calls the entry's `compress`, exports what comes back, and writes `result.json`
+It reads a job, calls the submission's `compress`, exports what comes back, and writes `result.json`
 beside `model.onnx`. The parent keeps the ONNX file and trusts nothing else. When the parent dies,
 the pipe to standard input closes and this process ends.
 """
@@ -21,10 +21,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from harness.contract import ParameterError
+from harness.entries.loading import CLASS_NAMES, SUBMISSION_FILE
 from harness.entries.rules import RuleBroken
 
 DISK_FAULTS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # the machine's fault, whoever meets them
@@ -37,8 +37,8 @@ class Job:
     Attributes:
         task: the task's fields.
         weights: path of the reference's weights.
-        folder: the entry's folder; workdir: where results and scratch files go.
-        only_check: let the entry look at its parameters, and do nothing else.
+        folder: the submission's folder; workdir: where results and scratch files go.
+        only_check: let the submission look at its parameters, and do nothing else.
     """
 
     task: dict[str, Any]
@@ -54,7 +54,7 @@ class Job:
 
 @dataclass(frozen=True)
 class WorkerResult:
-    """What the worker tells: the entry's broken rule, wrong usage, the harness's own fault, or none of them."""
+    """What the worker tells: the submission's broken rule, wrong usage, the harness's own fault, or none of them."""
 
     time_s: float = 0.0
     samples_trained: int = 0
@@ -73,16 +73,16 @@ def main(job_file: str) -> None:
         result = check_job(job) if job.only_check else run_job(job)
     except RuleBroken as broken:
         result = WorkerResult(rule=broken.rule, message=str(broken), detail=broken.detail)
-    except Exception as error:  # noqa: BLE001  outside the entry's own code: our fault, said so
+    except Exception as error:  # noqa: BLE001  outside the submission's own code: our fault, said so
         result = WorkerResult(fault=f"{type(error).__name__}: {error}", detail=traceback.format_exc())
     Path(job.workdir, "result.json").write_text(json.dumps(asdict(result)))
 
 
 def run_job(job: Job) -> WorkerResult:
-    """Call the entry and write `model.onnx` into the job's workdir.
+    """Call the submission and write `model.onnx` into the job's workdir.
 
     Raises:
-        RuleBroken: the entry raised, returned something else than a model, or cannot be exported.
+        RuleBroken: the submission raised, returned something else than a model, or cannot be exported.
     """
     import numpy as np
     import torch
@@ -104,7 +104,7 @@ def run_job(job: Job) -> WorkerResult:
     began = time.monotonic()
     try:
         with _of_entry():
-            delivered = load_module(Path(job.folder)).Entry().compress(model, context)
+            delivered = load_class(Path(job.folder))().compress(model, context)
     except ParameterError as error:
         return WorkerResult(usage=str(error))
     spent = time.monotonic() - began
@@ -113,14 +113,14 @@ def run_job(job: Job) -> WorkerResult:
 
 
 def check_job(job: Job) -> WorkerResult:
-    """Let the entry look at its parameters: no data, no model.
+    """Let the submission look at its parameters: no data, no model.
 
     Raises:
-        RuleBroken: the entry raised something else than `ParameterError`.
+        RuleBroken: the submission raised something else than `ParameterError`.
     """
     try:
         with _of_entry():
-            load_module(Path(job.folder)).Entry().check(job.config)
+            load_class(Path(job.folder))().check(job.config)
     except ParameterError as error:
         return WorkerResult(usage=str(error))
     return WorkerResult()
@@ -128,7 +128,7 @@ def check_job(job: Job) -> WorkerResult:
 
 @contextmanager
 def _of_entry() -> Iterator[None]:
-    """What the entry's own code raises is its broken rule, but for wrong usage and a full disk."""
+    """What the submission's own code raises is its broken rule, but for wrong usage and a full disk."""
     try:
         yield
     except ParameterError:
@@ -137,21 +137,23 @@ def _of_entry() -> Iterator[None]:
         if isinstance(error, OSError) and error.errno in DISK_FAULTS:
             raise
         raise RuleBroken(
-            "entry_raised", f"The entry raised {type(error).__name__}: {error}", traceback.format_exc()
+            "entry_raised", f"The submission raised {type(error).__name__}: {error}", traceback.format_exc()
         ) from error
 
 
-def load_module(folder: Path) -> ModuleType:
-    """Import `submission.py` of `folder`; modules beside it can be imported by it too."""
+def load_class(folder: Path) -> Any:
+    """The class in `submission.py` of `folder`; modules beside it can be imported by it too."""
     sys.path.insert(0, str(folder))
-    spec = importlib.util.spec_from_file_location("submission", folder / "submission.py")
+    spec = importlib.util.spec_from_file_location("submission", folder / SUBMISSION_FILE)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules["submission"] = module
     spec.loader.exec_module(module)
-    if not hasattr(module, "Entry"):
-        raise AttributeError(f"{folder / 'submission.py'} defines no class named Entry")
-    return module
+    for name in CLASS_NAMES:
+        found = getattr(module, name, None)
+        if found is not None and getattr(found, "__module__", "") != "harness.contract":  # imported for its types
+            return found
+    raise AttributeError(f"{folder / SUBMISSION_FILE} defines no class named {CLASS_NAMES[0]}")
 
 
 def _to_onnx(delivered: object, sample: Any) -> bytes:

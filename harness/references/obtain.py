@@ -44,7 +44,7 @@ def _train(task: Task, judge: Judge) -> None:
     """Train the reference by the task's recipe, with progress; a killed training is taken up again.
 
     Raises:
-        UsageError: what came out is so far below the task's reference that no entry could pass.
+        UsageError: what came out is so far below the task's reference that no submission could pass.
     """
     from harness.data.fetch import locked
     from harness.references.train import train_reference
@@ -62,8 +62,8 @@ def _train(task: Task, judge: Judge) -> None:
         reached = judge(task, files)["test_accuracy"]
     if reached < task.quality_target:
         raise UsageError(
-            f"The reference trained here reaches {reached:.4f}, less than the {task.quality_target:.4f} that an entry "
-            f"must keep (it reached {task.reference.value:.4f} where the task was made). Its record is "
+            f"The reference trained here reaches {reached:.4f}, less than the {task.quality_target:.4f} that must "
+            f"be kept (it reached {task.reference.value:.4f} where the task was made). Its record is "
             f"{files.record}; delete both files to try again."
         )
 

@@ -7,7 +7,7 @@ import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
-from harness.entries.loading import ENTRY_FILE, Entry
+from harness.entries.loading import CLASS_NAMES, SUBMISSION_FILE, SubmissionFolder
 from harness.entries.process import run_worker
 from harness.entries.worker import Job
 from harness.references.find import Missing, find_reference
@@ -47,14 +47,14 @@ def _make_ready(request: Request) -> None:
     load_dataset(request.task.dataset)
 
 
-def check_parameters(task: Task, submission: Entry, seed: int) -> None:
+def check_parameters(task: Task, submission: SubmissionFolder, seed: int) -> None:
     """Let a submission that has a method `check` look at its parameters; one that has none takes no time here.
 
     Raises:
         HarnessError: the worker was ended from outside.
         UsageError: the submission says that its parameters make no sense, or its `check` fails.
     """
-    if not _has_check(submission.folder / ENTRY_FILE):
+    if not _has_check(submission.folder / SUBMISSION_FILE):
         return
     with tempfile.TemporaryDirectory(prefix="openprune-check-") as folder:
         job = Job(
@@ -82,6 +82,6 @@ def _has_check(file: Path) -> bool:
     return any(
         isinstance(inner, ast.FunctionDef) and inner.name == "check"
         for each in body
-        if isinstance(each, ast.ClassDef) and each.name == "Entry"
+        if isinstance(each, ast.ClassDef) and each.name in CLASS_NAMES
         for inner in each.body
     )

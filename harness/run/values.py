@@ -14,7 +14,7 @@ from harness.entries.rules import Failure
 from harness.store.model import StoredModel
 
 if TYPE_CHECKING:
-    from harness.entries.loading import Entry
+    from harness.entries.loading import SubmissionFolder
     from harness.references.find import ReferenceFile
     from harness.store.keys import TargetKeys
     from harness.tasks.task import Task
@@ -31,7 +31,7 @@ class Request:
     """
 
     task: Task
-    submission: Entry
+    submission: SubmissionFolder
     targets: tuple[Target, ...]
     seed: int = 0
     effort: Effort = "quick"

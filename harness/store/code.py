@@ -25,7 +25,7 @@ from harness.util.names import pick
 from hw_targets.registry import TARGETS
 
 if TYPE_CHECKING:
-    from harness.entries.loading import Entry
+    from harness.entries.loading import SubmissionFolder
     from harness.tasks.task import Task
     from hw_targets.target import Target
 
@@ -59,11 +59,11 @@ def reference_sources(task: Task, tree: Tree) -> Closure:
     return tree.closure(["harness.run.dense"], cut=_cut(_ways(task)))
 
 
-def compress_sources(task: Task, entry: Entry, tree: Tree) -> Closure:
+def compress_sources(task: Task, submission: SubmissionFolder, tree: Tree) -> Closure:
     """The submission's own files, what they import, and what the worker does; what can time, if it asks for that."""
-    own = {path.relative_to(entry.folder).as_posix(): path for path in sources_below(entry.folder)}
-    files = {f"{entry.folder.name}/{name}": path for name, path in own.items()}
-    ways = [*_ways(task), *(TIMING if asks_for_latency(entry, tree) else ())]
+    own = {path.relative_to(submission.folder).as_posix(): path for path in sources_below(submission.folder)}
+    files = {f"{submission.folder.name}/{name}": path for name, path in own.items()}
+    ways = [*_ways(task), *(TIMING if asks_for_latency(submission, tree) else ())]
     found = tree.closure(["harness.run.compressing"], files, _cut(ways))
     beside = {name.partition("/")[0].removesuffix(".py") for name in own}
     return replace(found, libraries=found.libraries - beside)
@@ -93,9 +93,9 @@ def study_sources(module: str, task: Task, tree: Tree) -> Closure:
     return found
 
 
-def asks_for_latency(entry: Entry, tree: Tree) -> bool:
+def asks_for_latency(submission: SubmissionFolder, tree: Tree) -> bool:
     """Whether `compress` can call `context.latency`: where that cannot be ruled out, it can."""
-    files = [path for path in sources_below(entry.folder) if path.suffix == ".py"]
+    files = [path for path in sources_below(submission.folder) if path.suffix == ".py"]
     answers = [reaches("latency", through="compress", content=tree.read(path)) for path in files]
     return any(answers) or all(answer is None for answer in answers)
 

@@ -16,7 +16,7 @@ from harness.store import code
 from harness.util.environment import machine_fingerprint
 
 if TYPE_CHECKING:
-    from harness.entries.loading import Entry
+    from harness.entries.loading import SubmissionFolder
     from harness.store.sources import Tree
     from harness.tasks.task import Task
     from hw_targets.target import Effort, Target
@@ -37,18 +37,20 @@ def reference_key(task: Task, weights_sha256: str, tree: Tree | None = None) -> 
     return stage_key({"weights": weights_sha256, "model": task.model, "input": asdict(task.input), **sources})
 
 
-def compress_key(task: Task, weights_sha256: str, entry: Entry, seed: int, tree: Tree | None = None) -> str:
+def compress_key(
+    task: Task, weights_sha256: str, submission: SubmissionFolder, seed: int, tree: Tree | None = None
+) -> str:
     """Of the compress stage."""
     tree = tree or code.installed()
     parts = {
         "task": _training(task),
         "weights": weights_sha256,
-        "submission": entry.name,
-        "parameters": dict(entry.parameters),
+        "submission": submission.name,
+        "parameters": dict(submission.parameters),
         "seed": seed,
-        **code.parts_of(code.compress_sources(task, entry, tree)),
+        **code.parts_of(code.compress_sources(task, submission, tree)),
     }
-    return stage_key({**parts, "machine": machine_fingerprint()} if code.asks_for_latency(entry, tree) else parts)
+    return stage_key({**parts, "machine": machine_fingerprint()} if code.asks_for_latency(submission, tree) else parts)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What a run leaves: one record for one entry on one target, as a JSON file.
+"""What a run leaves: one record for one submission on one target, as a JSON file.
 
 Records are the truth; MLflow, reports and leaderboards are made from them. The JSON schema is
 derived from these classes. A change that old files do not survive raises `SCHEMA_VERSION` and
@@ -27,7 +27,7 @@ Verdict = Literal["valid", "invalid", "error"]
 
 @dataclass(frozen=True)
 class Compression:
-    """How the entry was made.
+    """How the submission was made.
 
     Attributes:
         key: of the compress stage: equal keys are the same work.
@@ -44,14 +44,14 @@ class Compression:
 
 @dataclass(frozen=True)
 class Record:
-    """One entry on one target.
+    """One submission on one target.
 
     Attributes:
         id: stands for entry and measurement; the file's name.
-        run: groups the records of one entry (one compress stage) over several targets.
+        run: groups the records of one submission (one compress stage) over several targets.
         repeat: the measurement's number, counted from 0.
         created: UTC, ISO 8601.
-        parameters: the entry's configuration.
+        parameters: the submission's configuration.
         target_configuration: of the target; empty in records of schema version 1.
         methodology: how it was exported and measured, see `harness.store.methodology`.
         task_modified: the task was changed on the command line, so this is no official result.

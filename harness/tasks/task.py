@@ -13,7 +13,7 @@ Origin = Literal["shipped", "trained", "torchvision"]
 
 @dataclass(frozen=True)
 class Reference:
-    """The dense network that an entry starts from and is compared with.
+    """The dense network that a submission starts from and is compared with.
 
     Attributes:
         origin: `shipped` with the repository; `trained` on first use, by the recipe, from the
@@ -39,7 +39,7 @@ class Reference:
 
 @dataclass(frozen=True)
 class InputContract:
-    """What an entry's ONNX file must take and give; the batch dimension is free.
+    """What a submission's ONNX file must take and give; the batch dimension is free.
 
     Attributes:
         shape: of one sample, without the batch dimension.
@@ -60,7 +60,7 @@ class InputContract:
 
 @dataclass(frozen=True)
 class Budget:
-    """What an entry may spend.
+    """What a submission may spend.
 
     Attributes:
         compress_s: wall-clock limit on `compress`, enforced.
@@ -89,7 +89,7 @@ class Task:
             data are too large to hash at each start, and their layout is checked instead.
         parameters: trainable ones of the dense model.
         macs: multiply–accumulates of one sample, counted in its ONNX graph (`hw_targets.graph.trace`).
-        quality_ratio: an entry must keep this share of the reference's value; MLPerf's is 0.99.
+        quality_ratio: a submission must keep this share of the reference's value; MLPerf's is 0.99.
         superseded_by: the task that replaces this one, for results that were made before.
     """
 
@@ -124,5 +124,5 @@ class Task:
 
     @property
     def quality_target(self) -> float:
-        """The metric's value that an entry must reach."""
+        """The metric's value that a submission must reach."""
         return self.quality_ratio * self.reference.value

@@ -1,6 +1,6 @@
 """MLflow as a mirror of the records: made from them, and made again from them whenever it is lost.
 
-One experiment a task, one run an entry (a compress stage), and under it one nested run a record.
+One experiment a task, one run a submission (a compress stage), and under it one nested run a record.
 Mirroring a record that is there already does nothing; one that was cut short is made anew.
 """
 
@@ -153,7 +153,7 @@ def _mirror_record(client: MlflowClient, experiment: str, record: Record, root: 
 
 
 def _parent(client: MlflowClient, experiment: str, record: Record) -> str:
-    """The run of the entry, made with its first record."""
+    """The run of the submission, made with its first record."""
     found = _finished(client, experiment, RUN_TAG, record.run)
     if found:
         return str(found.info.run_id)
@@ -209,7 +209,7 @@ def _log_artifacts(client: MlflowClient, run_id: str, record: Record, root: Path
 
 
 def _parameters(record: Record) -> dict[str, str]:
-    """What was asked for; the entry's own configuration under `config.`. No two names become one."""
+    """What was asked for; the submission's own configuration under `config.`. No two names become one."""
     asked = {"task": record.task, "submission": record.submission, "seed": record.seed, "effort": record.effort}
     flat = {(name,): value for name, value in asked.items()} | by_path(record.parameters, ("config",))
     return {mlflow_name(path): _text(value)[:LONGEST_PARAMETER] for path, value in flat.items()}

@@ -25,7 +25,7 @@ def time_of_sample_ns(turn: Turn) -> float:
 
 
 def pair_ratios(turns: Sequence[Turn]) -> tuple[np.ndarray, np.ndarray]:
-    """How many times as fast the entry is as the dense model, by pair and in time, and the pairs' segments."""
+    """How many times as fast the submission is as the dense model, by pair and in time, and the pairs' segments."""
     pairs: dict[int, dict[str, Turn]] = {}
     for turn in turns:
         pairs.setdefault(turn.pair, {})[turn.model] = turn

@@ -40,7 +40,7 @@ def main() -> None:
 
 
 def measure(job: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Both scenarios, the dense model and the entry in turns, then energy; what is found, as it is found."""
+    """Both scenarios, the dense model and the submission in turns, then energy; what is found, as it is found."""
     import numpy as np
 
     from hw_targets.measuring.asking import NoRunError, ask

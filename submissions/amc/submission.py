@@ -22,7 +22,7 @@ from pruning.ratios.amc import amc_search
 from pruning.ratios.ddpg import DdpgSettings
 
 
-class Entry:
+class Submission:
     def compress(self, model: nn.Module, context: Context) -> nn.Module:
         config = context.config
         trace = Trace(model, context.data.sample[:2])

@@ -10,7 +10,7 @@ from harness.contract import Context
 from pruning import Magnitude, Shrinkable, Uniform
 
 
-class Entry:
+class Submission:
     def compress(self, model: nn.Module, context: Context) -> nn.Module:
         config = context.config
         ratio = partial(Uniform, multiple_of=config["multiple_of"], keep_at_least=1)

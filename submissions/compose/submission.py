@@ -12,7 +12,7 @@ from pruning import Choices
 from pruning.pipeline import run
 
 
-class Entry:
+class Submission:
     def check(self, config: Mapping[str, Any]) -> None:
         """Refuse choices that make no sense together, before data are loaded."""
         _choices(config, 1.0)

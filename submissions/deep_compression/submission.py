@@ -8,7 +8,7 @@ from harness.contract import Context
 from pruning import Global, iterative, mask_rule, share_weights
 
 
-class Entry:
+class Submission:
     def compress(self, model: nn.Module, context: Context) -> nn.Module:
         config = context.config
         mask_at = mask_rule(criterion="magnitude", granularity="element", ratio=Global)

@@ -1,4 +1,4 @@
-"""The reference as it is: what every entry is compared with, and a check of the measuring itself."""
+"""The reference as it is: what every submission is compared with, and a check of the measuring itself."""
 
 from __future__ import annotations
 
@@ -7,6 +7,6 @@ from torch import nn
 from harness.contract import Context
 
 
-class Entry:
+class Submission:
     def compress(self, model: nn.Module, context: Context) -> nn.Module:
         return model

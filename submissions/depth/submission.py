@@ -11,7 +11,7 @@ from harness.contract import Context, ParameterError
 from pruning import block_importance, removable_blocks, remove_blocks
 
 
-class Entry:
+class Submission:
     def compress(self, model: nn.Module, context: Context) -> nn.Module:
         config, inputs = context.config, context.data.sample[:2]
         blocks = removable_blocks(model, inputs)

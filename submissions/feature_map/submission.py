@@ -12,7 +12,7 @@ from harness.contract import Context
 from pruning import FeatureMap, Shrinkable, Uniform, reconstruct
 
 
-class Entry:
+class Submission:
     def compress(self, model: nn.Module, context: Context) -> nn.Module:
         config = context.config
         dense, batches = copy.deepcopy(model), list(islice(context.data.train, config["batches"]))

@@ -8,7 +8,7 @@ from harness.contract import Context, ParameterError
 from pruning import Global, Taylor, attention_blocks, head_mask, shrink_heads
 
 
-class Entry:
+class Submission:
     def compress(self, model: nn.Module, context: Context) -> nn.Module:
         config = context.config
         if not attention_blocks(model):

@@ -10,7 +10,7 @@ from harness.contract import Context
 from pruning import MinMax, Percentile, to_dynamic_int8, to_int8
 
 
-class Entry:
+class Submission:
     def compress(self, model: nn.Module, context: Context) -> nn.Module:
         config = context.config
         if config["activations"] == "dynamic":

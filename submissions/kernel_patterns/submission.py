@@ -10,7 +10,7 @@ from harness.contract import Context, ParameterError
 from pruning import Global, Kernel, KernelPatterns, distil, make_mask, weight_layers
 
 
-class Entry:
+class Submission:
     def compress(self, model: nn.Module, context: Context) -> nn.Module:
         config = context.config
         layers = [name for name, layer in weight_layers(model).items() if tuple(layer.weight.shape[2:]) == (3, 3)]

@@ -9,7 +9,7 @@ from pruning import Regularised, fold, linearise, weight_layers, with_prelu
 from pruning.shrinking.folding import linearity_penalty
 
 
-class Entry:
+class Submission:
     def compress(self, model: nn.Module, context: Context) -> nn.Module:
         config = context.config
         try:

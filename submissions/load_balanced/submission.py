@@ -8,7 +8,7 @@ from harness.contract import Context
 from pruning import LoadBalanced, Mask, iterative, make_mask
 
 
-class Entry:
+class Submission:
     def compress(self, model: nn.Module, context: Context) -> nn.Module:
         config = context.config
 

@@ -13,7 +13,7 @@ from pruning.schedules.lottery_tickets import find_ticket
 CONTROLS = ("none", "reinitialised", "shuffled")
 
 
-class Entry:
+class Submission:
     def compress(self, model: nn.Module, context: Context) -> nn.Module:
         config = context.config
         control, epochs = config["control"], config["epochs"]

@@ -11,7 +11,7 @@ from harness.contract import Context
 from pruning import Global, mask_rule, one_shot
 
 
-class Entry:
+class Submission:
     def compress(self, model: nn.Module, context: Context) -> nn.Module:
         config = context.config
         teacher = copy.deepcopy(model) if config["distil"] else None

@@ -25,7 +25,7 @@ from pruning import (
 from pruning.ratios.netadapt import LatencyTable
 
 
-class Entry:
+class Submission:
     def compress(self, model: nn.Module, context: Context) -> nn.Module:
         config, multiple_of = context.config, context.config["multiple_of"]
         trace = Trace(model, context.data.sample[:2])

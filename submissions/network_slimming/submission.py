@@ -11,7 +11,7 @@ from pruning import BatchNormScale, Global, Regularised, Shrinkable
 from pruning.recovery.regularise import BatchNormL1
 
 
-class Entry:
+class Submission:
     def compress(self, model: nn.Module, context: Context) -> nn.Module:
         config = context.config
         if not any(isinstance(module, nn.BatchNorm2d) for module in model.modules()):

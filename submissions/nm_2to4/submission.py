@@ -8,7 +8,7 @@ from harness.contract import Context, ParameterError
 from pruning import NM, fine_tune, fitting_layers, make_mask
 
 
-class Entry:
+class Submission:
     def compress(self, model: nn.Module, context: Context) -> nn.Module:
         config = context.config
         n, m = config["n"], config["m"]

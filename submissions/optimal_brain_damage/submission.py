@@ -8,7 +8,7 @@ from harness.contract import Context, ParameterError
 from pruning import Global, OptimalBrainDamage, iterative, mask_rule
 
 
-class Entry:
+class Submission:
     def compress(self, model: nn.Module, context: Context) -> nn.Module:
         config = context.config
         if config["estimate"] == "gauss_newton" and not context.data.sample.is_floating_point():

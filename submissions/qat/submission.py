@@ -10,7 +10,7 @@ from harness.contract import Context
 from pruning import quantise_aware
 
 
-class Entry:
+class Submission:
     def compress(self, model: nn.Module, context: Context) -> nn.Module:
         config = context.config
         return quantise_aware(

@@ -9,7 +9,7 @@ from pruning import Mask, Random, make_mask, rigl, weight_names
 from pruning.ratios.erk import erk
 
 
-class Entry:
+class Submission:
     def compress(self, model: nn.Module, context: Context) -> nn.Module:
         config = context.config
         if config["epochs"] < 1:

@@ -9,7 +9,7 @@ from pruning import Mask, Problem, Ratio, fine_tune, make_mask, weight_names
 from pruning.ratios.sensitivity import RATIOS_SCANNED, choose_threshold, sensitivity_scan
 
 
-class Entry:
+class Submission:
     def compress(self, model: nn.Module, context: Context) -> nn.Module:
         config = context.config
         if not 0 <= config["sparsity"] <= RATIOS_SCANNED[-1]:

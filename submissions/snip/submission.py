@@ -8,7 +8,7 @@ from harness.contract import Context
 from pruning import Global, Snip, fine_tune, make_mask
 
 
-class Entry:
+class Submission:
     def compress(self, model: nn.Module, context: Context) -> nn.Module:
         config = context.config
         fresh = context.fresh_model(context.seed)  # the trained reference is not used

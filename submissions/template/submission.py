@@ -8,8 +8,8 @@ from harness.contract import Context
 from pruning import Uniform, fine_tune, make_mask
 
 
-class Entry:
-    """The harness makes one `Entry()` and calls `compress` once, in a process of its own."""
+class Submission:
+    """The harness makes one `Submission()` and calls `compress` once, in a process of its own."""
 
     def compress(self, model: nn.Module, context: Context) -> nn.Module:
         # `model` is the trained reference, on the CPU. You may change it in place.

@@ -15,10 +15,10 @@ import tempfile
 ROUNDS = 7
 LIMIT_S = 0.3
 KEYS = """
-from harness.entries.loading import load_entry
+from harness.entries.loading import load_submission
 from harness.tasks import load_task
 from hw_targets.registry import make_target, target_names
-task, entry = load_task("cifar10_resnet20"), load_entry("compose")
+task, entry = load_task("cifar10_resnet20"), load_submission("compose")
 targets = [make_target(name) for name in target_names()]
 import time
 began = time.process_time()

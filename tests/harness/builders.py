@@ -38,7 +38,7 @@ def build_record(
     """One record; `changes` replace whole fields of it.
 
     Args:
-        latency_ns: the entry's median; the dense reference takes 620 µs.
+        latency_ns: the submission's median; the dense reference takes 620 µs.
         removed: fraction of the weights that are zero.
         queries: raw latency samples.
     """

@@ -1,4 +1,4 @@
-"""A context that is as small as it can be: it records how the entry trains."""
+"""A context that is as small as it can be: it records how the submission trains."""
 
 import importlib.util
 from pathlib import Path
@@ -15,6 +15,7 @@ class FakeContext:
     def __init__(self, config, inputs):
         self.config, self.seed, self.trainings = config, 0, []
         self.recipe = SimpleNamespace(learning_rate=0.3)
+        self.learning_rate = config.get("learning_rate_factor", 1.0) * self.recipe.learning_rate
         self.data = SimpleNamespace(sample=inputs, train=[(inputs, torch.arange(len(inputs)) % 2)])
 
     def train(self, model, *, epochs, learning_rate=None, mask=None, teacher=None, loss=None):
@@ -25,7 +26,7 @@ class FakeContext:
 
 @pytest.fixture
 def compress():
-    """`(entry name, model, **overrides) → (what the entry returned, the context it used)`."""
+    """`(entry name, model, **overrides) → (what the submission returned, the context it used)`."""
 
     def run(name, model, inputs=None, **overrides):
         if inputs is None:
@@ -35,6 +36,6 @@ def compress():
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
         context = FakeContext({**yaml.safe_load((folder / "config.yaml").read_text()), **overrides}, inputs)
-        return module.Entry().compress(model, context), context
+        return module.Submission().compress(model, context), context
 
     return run

@@ -13,7 +13,7 @@ from torch import nn
 
 from harness.contract import ParameterError
 from harness.entries.context import WorkerContext
-from harness.entries.loading import load_entry, submission_names
+from harness.entries.loading import load_submission, submission_names
 from harness.entries.worker import Job, run_job
 from harness.models import build_model
 from harness.run.reference import reference_file
@@ -24,7 +24,7 @@ SUBMISSIONS = Path(__file__).resolve().parents[2] / "submissions"
 ENTRIES = submission_names()
 DIGITS = {"layers": 3, "weights": 64 * 100 + 100 * 50 + 50 * 10}
 
-# What makes each entry quick on digits, and what must come of it: the layers left, the largest share of
+# What makes each submission quick on digits, and what must come of it: the layers left, the largest share of
 # weights that are there (dense: 1) and that are not zero, and the largest share of bytes, as encoded.
 SHRUNK = {"layers": 3, "there": 0.6, "nonzero": 0.6, "bytes": 0.6}
 ON_DIGITS = {
@@ -52,7 +52,7 @@ ON_DIGITS = {
     "taylor": ({"steps": 1}, SHRUNK),
     "template": ({}, {"nonzero": 0.501}),
 }
-# A perceptron has no such structure; what the entry says names a task that has.
+# A perceptron has no such structure; what the submission says names a task that has.
 REFUSED = {
     "depth": "cifar10_resnet20",
     "heads": "rotten_tomatoes_minilm",
@@ -80,7 +80,7 @@ def work(digits, tmp_path, monkeypatch):
 
     def run(name, overrides):
         task, weights = digits
-        entry = load_entry(name, overrides)
+        entry = load_submission(name, overrides)
         job = Job(asdict(task), str(weights), name, str(entry.folder), dict(entry.parameters), 0, str(tmp_path), 600.0)
         result = run_job(job)
         file = tmp_path / "model.onnx"

@@ -1,4 +1,4 @@
-"""Every entry refuses nonsense of every parameter before any work, and takes its own defaults."""
+"""Every submission refuses nonsense of every parameter before any work, and takes its own defaults."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import sys
 
 import pytest
 
-from harness.entries.loading import load_entry, submission_names
+from harness.entries.loading import load_submission, submission_names
 from harness.entries.worker import Job, check_job
 from harness.run.preparing import check_parameters
 from harness.tasks import load_task
 from harness.util.names import UsageError
 
-EVERY = [(name, key) for name in submission_names() for key in load_entry(name).parameters]
+EVERY = [(name, key) for name in submission_names() for key in load_submission(name).parameters]
 
 
 def nonsense(default):
@@ -33,9 +33,9 @@ def nonsense(default):
 
 @pytest.mark.parametrize(("name", "key"), EVERY)
 def test_nonsense_ends_as_wrong_usage(name, key):
-    for value in nonsense(load_entry(name).parameters[key]):
+    for value in nonsense(load_submission(name).parameters[key]):
         with pytest.raises(UsageError, match=key):
-            load_entry(name, {key: value})
+            load_submission(name, {key: value})
 
 
 SHARES = [(name, key) for name, key in EVERY if key in ("sparsity", "max_sparsity", "macs_removed", "latency_removed")]
@@ -45,8 +45,8 @@ SHARES = [(name, key) for name, key in EVERY if key in ("sparsity", "max_sparsit
 def test_shares_lie_within_0_and_1(name, key):
     for value in (1.5, -0.01, 100):
         with pytest.raises(UsageError, match=f"{key}={value} is out of its limits"):
-            load_entry(name, {key: value})
-    load_entry(name, {key: 0.1})
+            load_submission(name, {key: value})
+    load_submission(name, {key: 0.1})
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_shares_lie_within_0_and_1(name, key):
 )
 def test_what_only_this_entry_limits(name, wrong):
     with pytest.raises(UsageError, match=next(iter(wrong))):
-        load_entry(name, wrong)
+        load_submission(name, wrong)
 
 
 GOOD = {"sparsity": 0.5}
@@ -88,7 +88,7 @@ CHOICES = [
 
 
 def compose(wrong):
-    entry = load_entry("compose", {**GOOD, **wrong})
+    entry = load_submission("compose", {**GOOD, **wrong})
     return Job({}, "", "compose", str(entry.folder), json.loads(json.dumps(dict(entry.parameters))), 0, "", 60.0, True)
 
 
@@ -103,15 +103,15 @@ def test_good_choices_pass_and_entries_without_a_check_start_no_process(monkeypa
     monkeypatch.setattr(sys, "path", list(sys.path))
     assert check_job(compose({})).usage is None
     monkeypatch.setattr("subprocess.Popen", None)
-    check_parameters(load_task("digits_mlp"), load_entry("magnitude"), 0)
+    check_parameters(load_task("digits_mlp"), load_submission("magnitude"), 0)
 
 
 def test_the_check_is_in_a_process_of_its_own(tmp_path):
     task = load_task("digits_mlp")
     with pytest.raises(UsageError, match=r"compose: .*Did you mean magnitude"):
-        check_parameters(task, load_entry("compose", {**GOOD, "criterion": "magnitud"}), 0)
+        check_parameters(task, load_submission("compose", {**GOOD, "criterion": "magnitud"}), 0)
     (tmp_path / "mine").mkdir()
-    code = "class Entry:\n    def check(self, config):\n        raise RuntimeError('oh')\n"
+    code = "class Submission:\n    def check(self, config):\n        raise RuntimeError('oh')\n"
     (tmp_path / "mine" / "submission.py").write_text(code)
     with pytest.raises(UsageError, match="RuntimeError: oh"):
-        check_parameters(task, load_entry("mine", None, tmp_path), 0)
+        check_parameters(task, load_submission("mine", None, tmp_path), 0)

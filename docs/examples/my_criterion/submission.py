@@ -20,7 +20,7 @@ class Movement:
             return {name: (model.get_parameter(name) - self.initial[name]).abs() for name in names}
 
 
-class Entry:
+class Submission:
     def compress(self, model, context):
         config = context.config
         mask = make_mask(

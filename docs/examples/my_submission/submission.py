@@ -4,7 +4,7 @@ from torch import nn
 from torch.nn.utils import prune
 
 
-class Entry:
+class Submission:
     def compress(self, model, context):
         layers = [(module, "weight") for module in model.modules() if isinstance(module, (nn.Conv2d, nn.Linear))]
         prune.global_unstructured(layers, prune.L1Unstructured, amount=context.config["sparsity"])

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from harness.util.figures import PALETTE, plain, style
-from harness.views.report.chart import Chart, Entry
+from harness.views.report.chart import Chart, Shown
 
 COLOURS = (*PALETTE, "#8a8f98", "#F0E442")
 
 
-def accelerator_chart(entry: Entry) -> Chart | None:
+def accelerator_chart(entry: Shown) -> Chart | None:
     """Load of each processing element, and energy by component, layer by layer; None for other targets."""
     from plotly.subplots import make_subplots
 

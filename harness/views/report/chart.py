@@ -24,7 +24,7 @@ class Chart:
 
 
 @dataclass(frozen=True)
-class Entry:
+class Shown:
     """A record as the figures show it: a short escaped name, a colour and a line style."""
 
     record: Record
@@ -33,7 +33,7 @@ class Entry:
     dash: str
 
 
-def entries_of(records: Sequence[Record], ids: Mapping[str, str] | None = None) -> list[Entry]:
+def entries_of(records: Sequence[Record], ids: Mapping[str, str] | None = None) -> list[Shown]:
     """One colour a name, or a submission where there are many; one line style a seed.
 
     Names grow only as far as they must to differ.
@@ -43,7 +43,7 @@ def entries_of(records: Sequence[Record], ids: Mapping[str, str] | None = None) 
     order = list(dict.fromkeys(hues))
     seeds = list(dict.fromkeys((record.seed, record.repeat) for record in records))
     return [
-        Entry(
+        Shown(
             record,
             label,
             PALETTE[order.index(hue) % len(PALETTE)],

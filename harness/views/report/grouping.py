@@ -7,15 +7,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from harness.views.comparable import earlier
-from harness.views.report.chart import Entry
+from harness.views.report.chart import Shown
 
 
 @dataclass(frozen=True)
 class Group:
-    """The entries of one task and target, and of one machine where they were timed there."""
+    """The submissions of one task and target, and of one machine where they were timed there."""
 
     title: str
-    entries: tuple[Entry, ...]
+    entries: tuple[Shown, ...]
 
     def simulated(self, name: str) -> bool:
         """Whether all that have the quantity have it from a simulator."""
@@ -23,9 +23,9 @@ class Group:
         return bases == {"simulated"}
 
 
-def groups_of(entries: Sequence[Entry]) -> list[Group]:
+def groups_of(entries: Sequence[Shown]) -> list[Group]:
     """The groups, in order of first appearance; the machine is named where there are several."""
-    by_place: dict[tuple[str, int, str], dict[str, list[Entry]]] = {}
+    by_place: dict[tuple[str, int, str], dict[str, list[Shown]]] = {}
     for entry in entries:
         record = entry.record
         timed = any(item.basis == "measured" and "latency" in name for name, item in record.quantities.items())
@@ -39,8 +39,8 @@ def groups_of(entries: Sequence[Entry]) -> list[Group]:
     ]
 
 
-def left_out(entries: Sequence[Entry]) -> str:
-    """Which entries a figure of speeds does not show, and why; empty where it shows all."""
+def left_out(entries: Sequence[Shown]) -> str:
+    """Which submissions a figure of speeds does not show, and why; empty where it shows all."""
     reasons: dict[str, list[str]] = {}
     for entry in entries:
         before = earlier(entry.record)

@@ -1,4 +1,4 @@
-"""Figures about latency: its whole distribution, the entry's beside the dense network's.
+"""Figures about latency: its whole distribution, the submission's beside the dense network's.
 
 The medians of two records were taken at different minutes, in which the machine was not equally fast.
 What they share is the dense network, which ran in turns with each: where several records are shown, times
@@ -15,7 +15,7 @@ import numpy as np
 from harness.util.figures import GREY, scale_of_factors, style
 from harness.views import formatting
 from harness.views.comparable import earlier
-from harness.views.report.chart import Chart, Entry
+from harness.views.report.chart import Chart, Shown
 from harness.views.report.grouping import Group, groups_of, left_out
 
 CURVE_POINTS = 400
@@ -32,7 +32,7 @@ class Curve:
     samples: np.ndarray
 
 
-def latency_charts(entries: Sequence[Entry]) -> list[Chart]:
+def latency_charts(entries: Sequence[Shown]) -> list[Chart]:
     """For each task and target with raw samples: which share of queries was answered within which time."""
     charts = []
     for group in groups_of([e for e in entries if e.record.samples.get("latency_ns")]):
@@ -44,7 +44,7 @@ def latency_charts(entries: Sequence[Entry]) -> list[Chart]:
     return charts
 
 
-def _latency_chart(group: Group, entries: Sequence[Entry]) -> Chart:
+def _latency_chart(group: Group, entries: Sequence[Shown]) -> Chart:
     import plotly.graph_objects as go
 
     relative = len(entries) > 1
@@ -74,13 +74,13 @@ def _latency_chart(group: Group, entries: Sequence[Entry]) -> Chart:
     note = (
         "Each curve shows the share that was answered within a time; further left is faster. "
         "Dotted lines mark the median, the 90th and the 99th percentile. "
-        + ("Times are simulated. " if simulated else "The dense network ran in turns with the entry. ")
+        + ("Times are simulated. " if simulated else "The dense network ran in turns with the submission. ")
         + left_out([e for e in group.entries if e not in entries])
     )
     return Chart(f"Latency: {group.title}", note.strip(), figure)
 
 
-def _absolute(entry: Entry) -> tuple[list[Curve], str]:
+def _absolute(entry: Shown) -> tuple[list[Curve], str]:
     record = entry.record
     own = np.asarray(record.samples["latency_ns"], float)
     dense = np.asarray(record.samples.get("dense_latency_ns", []), float)
@@ -89,7 +89,7 @@ def _absolute(entry: Entry) -> tuple[list[Curve], str]:
     return [*beside, Curve(entry.label, entry.colour, entry.dash, own / scale.factor)], scale.unit
 
 
-def _relative(entries: Sequence[Entry]) -> tuple[list[Curve], str]:
+def _relative(entries: Sequence[Shown]) -> tuple[list[Curve], str]:
     pairs = [tuple(np.asarray(e.record.samples[k], float) for k in ("latency_ns", "dense_latency_ns")) for e in entries]
     beside = [
         Curve(f"dense, beside {e.label}", GREY, "solid", dense / np.median(dense))

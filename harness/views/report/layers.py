@@ -8,7 +8,7 @@ from typing import Any
 from harness.store.records import Record
 from harness.util.figures import GREY, plain, style
 from harness.views import formatting
-from harness.views.report.chart import Chart, Entry
+from harness.views.report.chart import Chart, Shown
 
 
 def layer_table(record: Record) -> tuple[list[str], list[list[str]]]:
@@ -22,7 +22,7 @@ def layer_table(record: Record) -> tuple[list[str], list[list[str]]]:
     return [formatting.title(name) for name in names], rows
 
 
-def layer_chart(entry: Entry) -> Chart | None:
+def layer_chart(entry: Shown) -> Chart | None:
     """MACs of each layer, dense beside effective, and the share of weights removed."""
     from plotly.subplots import make_subplots
 

@@ -1,6 +1,6 @@
 """From records to the page: what its template needs, and the safe embedding of the figures.
 
-Names, messages and tracebacks in a record came from an entry, so the template escapes everything,
+Names, messages and tracebacks in a record came from a submission, so the template escapes everything,
 figures travel as JSON without `<`, and the page's own policy forbids any script but ours and any
 connection. plotly.js is embedded once, compressed, and unpacked by the browser.
 """

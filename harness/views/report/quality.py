@@ -10,7 +10,7 @@ from harness.store.quality import Quality
 from harness.util.figures import GREY, plain, scale_of_factors, style
 from harness.views import formatting
 from harness.views.comparable import bounds, earlier
-from harness.views.report.chart import Chart, Entry
+from harness.views.report.chart import Chart, Shown
 from harness.views.report.grouping import Group, groups_of, left_out
 
 if TYPE_CHECKING:
@@ -21,16 +21,16 @@ FEWEST = 2
 LOGARITHMIC_FROM = 8.0  # greatest speed-up over least
 
 
-def accuracy_charts(entries: Sequence[Entry]) -> list[Chart]:
-    """For each task: accuracy of each entry, with the paired interval, beside reference and quality target."""
-    judged: dict[str, list[tuple[Entry, Quality]]] = {}
+def accuracy_charts(entries: Sequence[Shown]) -> list[Chart]:
+    """For each task: accuracy of each submission, with the paired interval, beside reference and quality target."""
+    judged: dict[str, list[tuple[Shown, Quality]]] = {}
     for entry in entries:
         if entry.record.quality:
             judged.setdefault(entry.record.task, []).append((entry, entry.record.quality))
     return [_accuracy_chart(task, of) for task, of in judged.items()]
 
 
-def _accuracy_chart(task: str, judged: Sequence[tuple[Entry, Quality]]) -> Chart:
+def _accuracy_chart(task: str, judged: Sequence[tuple[Shown, Quality]]) -> Chart:
     import plotly.graph_objects as go
 
     several = len({entry.record.target for entry, _ in judged}) > 1
@@ -62,15 +62,15 @@ def _accuracy_chart(task: str, judged: Sequence[tuple[Entry, Quality]]) -> Chart
     return Chart(
         f"Accuracy against the quality target: {task}",
         "Bars are paired 95 % intervals of the difference from the dense network on the same test samples. "
-        "The point decides; a cross marks an entry that is not valid.",
+        "The point decides; a cross marks a submission that is not valid.",
         figure,
     )
 
 
-def tradeoff_charts(entries: Sequence[Entry]) -> list[Chart]:
-    """For each task and target with two entries or more: accuracy against speed-up, and who leads.
+def tradeoff_charts(entries: Sequence[Shown]) -> list[Chart]:
+    """For each task and target with two submissions or more: accuracy against speed-up, and who leads.
 
-    The speed-up is against the dense network that ran in turns with the entry. Latencies of different
+    The speed-up is against the dense network that ran in turns with the submission. Latencies of different
     records say less: they were taken at different minutes.
     """
     charts = []
@@ -81,7 +81,7 @@ def tradeoff_charts(entries: Sequence[Entry]) -> list[Chart]:
     return charts
 
 
-def _tradeoff_chart(group: Group, placed: Sequence[Entry]) -> Chart:
+def _tradeoff_chart(group: Group, placed: Sequence[Shown]) -> Chart:
     import plotly.graph_objects as go
 
     judged = [(entry, entry.record.quality) for entry in placed if entry.record.quality]
@@ -119,14 +119,14 @@ def _tradeoff_chart(group: Group, placed: Sequence[Entry]) -> Chart:
     figure.update_layout(height=430)
     note = (
         "Up and to the right is better. Bars are 95 % intervals: where they overlap, the order is open. "
-        "The line joins the valid entries that no other beats in both; a cross marks an entry that is not valid, "
+        "The line joins the valid submissions that no other beats in both; a cross marks one that is not valid, "
         "a hollow mark one whose measurement was noisy. "
         + left_out([entry for entry in group.entries if entry not in placed])
     )
     return Chart(f"Accuracy against speed-up: {group.title}", note.strip(), figure)
 
 
-def _add_point(figure: go.Figure, entry: Entry, q: Quality) -> None:
+def _add_point(figure: go.Figure, entry: Shown, q: Quality) -> None:
     record, speed = entry.record, _speedup(entry)
     ends = bounds(record, SPEEDUP)
     latency = formatting.quantity("latency_p50_ns", record.quantities.get("latency_p50_ns"))
@@ -160,7 +160,7 @@ def pareto_front(points: Sequence[tuple[float, float]]) -> list[tuple[float, flo
     return front
 
 
-def _speedup(entry: Entry) -> float:
+def _speedup(entry: Shown) -> float:
     return entry.record.quantities[SPEEDUP].value
 
 
@@ -169,7 +169,7 @@ def _accuracy_error(q: Quality, colour: str) -> dict:
     return {"type": "data", "array": [up], "arrayminus": [down], "color": colour, "thickness": 2}
 
 
-def _symbol(entry: Entry) -> str:
+def _symbol(entry: Shown) -> str:
     return "circle" if entry.record.verdict == "valid" else "x"
 
 

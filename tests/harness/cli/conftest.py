@@ -40,7 +40,7 @@ def make_record(number: int, **changed: Any) -> Record:
 
 @pytest.fixture
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
-    """The default store of this test: three entries on one task and target."""
+    """The default store of this test: three submissions on one task and target."""
     monkeypatch.setenv("OPENPRUNE_STORE", str(tmp_path / "runs"))
     made = Store(tmp_path / "runs")
     for number, name in enumerate(("dense", "magnitude", "channel_l1")):

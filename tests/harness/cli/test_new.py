@@ -21,7 +21,7 @@ def test_a_new_entry_is_the_template_and_can_be_found(tmp_path: Path, capsys: Ca
     folder = find_submission("my_pruner", tmp_path / "mine")
     assert {"submission.py", "config.yaml", "README.md"} <= {path.name for path in folder.iterdir()}
     tree = ast.parse((folder / "submission.py").read_text())
-    assert "Entry" in [node.name for node in tree.body if isinstance(node, ast.ClassDef)]
+    assert "Submission" in [node.name for node in tree.body if isinstance(node, ast.ClassDef)]
 
 
 def test_nothing_is_overwritten(tmp_path: Path, capsys: Captured) -> None:
@@ -35,7 +35,7 @@ def test_nothing_is_overwritten(tmp_path: Path, capsys: Captured) -> None:
 
 @pytest.mark.parametrize("name", ["", "2fast", "a-b", "a b", "../up", "class", "a/b", "ünder", "_hidden", "a.b"])
 def test_a_name_that_is_no_identifier_is_refused(tmp_path: Path, name: str) -> None:
-    with pytest.raises(UsageError, match="cannot name an entry"):
+    with pytest.raises(UsageError, match="is no name for one"):
         create(name, tmp_path, tmp_path / "into")
     assert list(tmp_path.iterdir()) == []
 

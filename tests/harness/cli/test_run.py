@@ -64,7 +64,7 @@ def test_nonsense_ends_with_2_before_any_work(arguments, message, begun, capsys)
 def test_a_folder_in_quotes_finds_its_parameters(begun, tmp_path):
     folder = tmp_path / "my (new) entry" / "mine"
     folder.mkdir(parents=True)
-    (folder / "submission.py").write_text("class Entry: ...\n")
+    (folder / "submission.py").write_text("class Submission: ...\n")
     (folder / "config.yaml").write_text("sparsity: 0.5\n")
     main(["run", f'submission_dir="{folder}"', "sparsity=0.25"])
     main(["run", "submission=mine", f"submission_dir='{folder.parent}'", "sparsity=0.75"])

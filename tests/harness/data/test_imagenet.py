@@ -106,7 +106,7 @@ def test_an_epoch_depends_on_seed_and_number_alone_and_not_on_the_processes(made
     assert not torch.equal(first[0], second[0])
     assert not torch.equal(first[0], all_of(loader(0, seed=6))[0])
     torch.manual_seed(7)
-    assert torch.equal(after, torch.rand(1))  # the entry's own random numbers are left alone
+    assert torch.equal(after, torch.rand(1))  # the submission's own random numbers are left alone
 
 
 def test_large_batches_are_pieced_together_in_order(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:

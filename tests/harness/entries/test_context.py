@@ -1,4 +1,4 @@
-"""`context.train`, as an entry calls it: it counts, it holds masks, it gives the model back on the CPU."""
+"""`context.train`, as a submission calls it: it counts, it holds masks, it gives the model back on the CPU."""
 
 from __future__ import annotations
 

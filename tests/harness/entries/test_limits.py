@@ -7,7 +7,7 @@ import math
 import pytest
 
 from harness.entries.limits import check_parameters
-from harness.entries.loading import load_entry
+from harness.entries.loading import load_submission
 from harness.util.names import UsageError
 
 DEFAULTS = {
@@ -89,11 +89,11 @@ def test_wrong_limits_are_said():
 def test_an_entry_is_checked_where_it_is_loaded(tmp_path):
     folder = tmp_path / "mine"
     folder.mkdir()
-    (folder / "submission.py").write_text("class Entry: ...\n")
+    (folder / "submission.py").write_text("class Submission: ...\n")
     (folder / "config.yaml").write_text("temperature: 4.0\nsparsity: 0.5\n")
     with pytest.raises(UsageError, match="sparsity=2"):
-        load_entry("mine", {"sparsity": 2}, tmp_path)
-    assert load_entry("mine", {"temperature": 0.0}, tmp_path).parameters["temperature"] == 0
+        load_submission("mine", {"sparsity": 2}, tmp_path)
+    assert load_submission("mine", {"temperature": 0.0}, tmp_path).parameters["temperature"] == 0
     (folder / "limits.yaml").write_text("temperature: {exclusiveMinimum: 0}\n")
     with pytest.raises(UsageError, match=r"temperature=0\.0 is out of its limits: it must be above 0"):
-        load_entry("mine", {"temperature": 0.0}, tmp_path)
+        load_submission("mine", {"temperature": 0.0}, tmp_path)

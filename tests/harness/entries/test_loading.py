@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from harness.entries.loading import find_submission, load_entry, submission_names
+from harness.entries.loading import find_submission, load_submission, submission_names
 from harness.util.names import UnknownNameError, UsageError
 
 
 @pytest.fixture
 def folder(tmp_path):
-    """A folder with one entry, `mine`."""
+    """A folder with one submission, `mine`."""
     entry = tmp_path / "mine"
     entry.mkdir()
-    (entry / "submission.py").write_text("class Entry: ...\n")
+    (entry / "submission.py").write_text("class Submission: ...\n")
     (entry / "config.yaml").write_text("sparsity: 0.5\nepochs: 2\n")
     return tmp_path
 
@@ -34,18 +34,18 @@ def test_entries_from_elsewhere(folder):
 
 
 def test_overrides_are_merged_and_checked(folder):
-    assert load_entry("mine", {"epochs": 1}, folder).parameters == {"sparsity": 0.5, "epochs": 1}
+    assert load_submission("mine", {"epochs": 1}, folder).parameters == {"sparsity": 0.5, "epochs": 1}
     with pytest.raises(UnknownNameError, match="sparsity"):
-        load_entry("mine", {"sparsty": 1}, folder)
+        load_submission("mine", {"sparsty": 1}, folder)
     (folder / "mine" / "config.yaml").write_text("tune: {rate: 0.1, epochs: 3}\n")
-    assert load_entry("mine", {"tune": {"rate": 0.2}}, folder).parameters == {"tune": {"rate": 0.2, "epochs": 3}}
+    assert load_submission("mine", {"tune": {"rate": 0.2}}, folder).parameters == {"tune": {"rate": 0.2, "epochs": 3}}
     with pytest.raises(UnknownNameError, match=r"under tune named 'rat'\. Did you mean rate"):
-        load_entry("mine", {"tune": {"rat": 0.2}}, folder)
+        load_submission("mine", {"tune": {"rat": 0.2}}, folder)
     (folder / "mine" / "config.yaml").write_text("a: [1")
     with pytest.raises(UsageError, match="not valid YAML"):
-        load_entry("mine", {}, folder)
+        load_submission("mine", {}, folder)
     (folder / "mine" / "config.yaml").write_text("- a\n")
     with pytest.raises(UsageError, match="name: value"):
-        load_entry("mine", {}, folder)
+        load_submission("mine", {}, folder)
     (folder / "mine" / "config.yaml").unlink()
-    assert load_entry("mine", None, folder).parameters == {}
+    assert load_submission("mine", None, folder).parameters == {}

@@ -121,7 +121,7 @@ class TwoFactors(nn.Module):
 
 
 class OwnIntegers(nn.Module):
-    """An entry's own way to hold integers, in no operator's name."""
+    """A submission's own way to hold integers, in no operator's name."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from harness.data import load_dataset
-from harness.entries.loading import load_entry
+from harness.entries.loading import load_submission
 from harness.run.pipeline import run
 from harness.run.values import Request
 from harness.store.store import Store
@@ -55,7 +55,7 @@ def adversary(cifar10, tmp_path):
     def run_it(name: str, *, limit_s: float = 600, target=None, folder: Path = ADVERSARIES):
         task = load_task("cifar10_resnet20")
         task = replace(task, budget=replace(task.budget, compress_s=limit_s))
-        request = Request(task, load_entry(name, {}, folder), (target or CountingTarget(),))
+        request = Request(task, load_submission(name, {}, folder), (target or CountingTarget(),))
         (record,) = run(request, Store(tmp_path / "runs")).records
         return record
 

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "rule", "says"),
     [
-        ("raises", "entry_raised", "ZeroDivisionError: the entry's own mistake"),
+        ("raises", "entry_raised", "ZeroDivisionError: the submission's own mistake"),
         ("exits", "entry_crashed", "exit code 0"),
         ("crashes", "entry_crashed", "SIGSEGV"),
         ("nan_weights", "not_finite", "NaN"),

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from harness.entries.loading import load_entry
+from harness.entries.loading import load_submission
 from harness.run.pipeline import run
 from harness.run.values import Request
 from harness.store.methodology import METHODOLOGY
@@ -21,7 +21,7 @@ def test_a_record_bears_the_methodology_of_the_stage_that_measured_it(counting_t
             return {"threads": 2}
 
     store = Store(tmp_path)
-    request = Request(load_task("digits_mlp"), load_entry("dense", {}), (Configured(),))
+    request = Request(load_task("digits_mlp"), load_submission("dense", {}), (Configured(),))
     (record,) = run(request, store).records
     assert record.verdict == "valid"
     assert record.methodology == METHODOLOGY and record.target_configuration == {"threads": 2}

@@ -23,7 +23,7 @@ import time
 from pathlib import Path
 
 
-class Entry:
+class Submission:
     def compress(self, model, context):
         with Path(os.environ["CALLS"]).open("a") as out:
             out.write("called\\n")
@@ -34,7 +34,7 @@ class Entry:
 
 @pytest.fixture
 def command(tmp_path, cifar10):
-    """Starts `openprune run` with an entry that logs its calls."""
+    """Starts `openprune run` with a submission that logs its calls."""
     entry = tmp_path / "logging"
     entry.mkdir()
     (entry / "submission.py").write_text(LOGS_ITS_CALLS)
@@ -78,7 +78,7 @@ def kill_when(process: subprocess.Popen, word: str, ready: Callable[[], bool]) -
 def test_a_run_killed_at_each_stage_resumes(command, tmp_path):
     runs, calls = tmp_path / "runs", tmp_path / "calls"
     kills = {
-        "compressing": calls.exists,  # inside the entry's compress
+        "compressing": calls.exists,  # inside the submission's compress
         "judging": lambda: True,
         "measuring": lambda: bool(list(runs.glob("scratch/measure-*/logs/loadgen/*"))),  # LoadGen is at work
     }

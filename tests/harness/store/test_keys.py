@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.entries.loading import load_entry, submission_names
+from harness.entries.loading import load_submission, submission_names
 from harness.store import code, keys
 from harness.store.keys import compress_key, reference_key, stage_key, study_parts, target_keys
 from harness.store.sources import REPOSITORY, Tree
@@ -22,7 +22,7 @@ DIGITS, CIFAR = load_task("digits_mlp"), load_task("cifar10_resnet20")
 
 
 def _compress(name: str, task=DIGITS) -> Callable[[Tree], str]:
-    return lambda tree: compress_key(task, "weights", load_entry(name), 0, tree)
+    return lambda tree: compress_key(task, "weights", load_submission(name), 0, tree)
 
 
 def _target(stage: str, name: str, task=DIGITS) -> Callable[[Tree], str]:
@@ -168,7 +168,7 @@ def test_a_comment_in_yaml_makes_nothing_stale(before: dict[str, str]) -> None:
 def test_a_submission_from_elsewhere_counts_with_all_its_files(tmp_path: Path) -> None:
     folder = tmp_path / "mine"
     folder.mkdir()
-    returns = "class Entry:\n    def compress(self, model, context):\n        return model\n"
+    returns = "class Submission:\n    def compress(self, model, context):\n        return model\n"
     for name, text in {
         "submission.py": f"import helper, torch\n\n{returns}",
         "helper.py": "import pruning.mask\n",
@@ -177,7 +177,7 @@ def test_a_submission_from_elsewhere_counts_with_all_its_files(tmp_path: Path) -
         "README.md": "words",
     }.items():
         (folder / name).write_text(text)
-    entry = load_entry("mine", {}, tmp_path)
+    entry = load_submission("mine", {}, tmp_path)
     tree = TREE
     found = code.compress_sources(DIGITS, entry, tree)
     assert "pruning.mask" in found.digests and "helper" not in found.libraries and "torch" in found.libraries
@@ -220,7 +220,7 @@ def test_libraries_belong_to_all_and_the_machine_to_what_is_timed(
 def test_every_library_that_a_stage_imports_has_a_version() -> None:
     tree = TREE
     closures = [code.reference_sources(task, tree) for task in map(load_task, task_names())]
-    closures += [code.compress_sources(DIGITS, load_entry(name), tree) for name in submission_names()]
+    closures += [code.compress_sources(DIGITS, load_submission(name), tree) for name in submission_names()]
     closures += [code.judge_sources(CIFAR, make_target(name), tree) for name in target_names()]
     closures += [code.measure_sources(CIFAR, make_target(name), tree) for name in target_names()]
     closures += [code.study_sources(f"studies.{name}", DIGITS, tree) for name in STUDIES]
@@ -230,7 +230,7 @@ def test_every_library_that_a_stage_imports_has_a_version() -> None:
 
 
 def test_values_belong_to_the_keys_of_the_stages_that_take_them() -> None:
-    tree, dense = TREE, load_entry("dense")
+    tree, dense = TREE, load_submission("dense")
     target = {"cpu": make_target("cpu"), "slow": make_target("cpu", {"optimisation": "basic"})}
 
     def parts(task=DIGITS, weights="weights", entry=dense, seed=0, model="m", effort="quick", repeat=0, on="cpu"):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.entries.loading import load_entry
+from harness.entries.loading import load_submission
 from harness.store.code import (
     SETTLED,
     asks_for_latency,
@@ -36,7 +36,7 @@ sys.addaudithook(note)
 PREPARE = """
 import os, sys
 from pathlib import Path
-from harness.entries.loading import load_entry
+from harness.entries.loading import load_submission
 from harness.run.reference import reference_file
 from harness.store.store import Store
 from harness.tasks import load_task
@@ -48,7 +48,7 @@ from pruning.masking import make_mask
 from pruning.ratios import Uniform
 
 
-class Entry:
+class Submission:
     def compress(self, model, context):
         assert context.latency(model) > 0 and context.latency(model, "eie") > 0
         mask = make_mask(model, criterion="magnitude", granularity="element", ratio=Uniform(0.2))
@@ -58,7 +58,7 @@ COMPRESS = """
 from harness.run.compressing import Delivered, compress
 from harness.run.dense import dense_model
 from harness.run.values import Prepared, Request
-entries = load_entry("dense"), load_entry("asking", submission_dir=sys.argv[2])
+entries = load_submission("dense"), load_submission("asking", submission_dir=sys.argv[2])
 os.environ["STAGE"] = "reference"
 dense = dense_model(task, weights, store)
 for entry in entries:
@@ -71,7 +71,7 @@ from harness.run.dense import dense_model
 from harness.run.values import Pair, Request
 from hw_targets.registry import make_target
 from harness.store.keys import TargetKeys
-request, dense = Request(task, load_entry("dense"), ()), dense_model(task, weights, store)
+request, dense = Request(task, load_submission("dense"), ()), dense_model(task, weights, store)
 def pair(name):
     return Pair(dense, dense, TargetKeys(f"answers-{name}", f"judge-{name}", f"measure-{name}"))
 """
@@ -134,11 +134,11 @@ DOOR = "pruning/__init__.pyi"  # where each name is from; the key has what the n
 STAGES: dict[str, tuple[Callable[[Tree, Path], Closure], set[str]]] = {
     "reference": (lambda tree, _: reference_sources(TASK, tree), {"harness.models.mlp", "harness.entries.export"}),
     "dense": (
-        lambda tree, _: compress_sources(TASK, load_entry("dense"), tree),
+        lambda tree, _: compress_sources(TASK, load_submission("dense"), tree),
         {"harness.entries.worker", "harness.training.loop", "harness.data.digits", "dense/submission.py"},
     ),
     "asking": (
-        lambda tree, folder: compress_sources(TASK, load_entry("asking", submission_dir=folder), tree),
+        lambda tree, folder: compress_sources(TASK, load_submission("asking", submission_dir=folder), tree),
         {"pruning.criteria.taylor", "hw_targets.cpu.runner", "hw_targets.eie.timing", "hw_targets.registry"},
     ),
     "judge:eie": (
@@ -167,4 +167,4 @@ def test_what_a_stage_imports_and_reads_is_in_its_key(stage: str, opened: dict[s
     ("name", "asks"), [("dense", False), ("magnitude", False), ("netadapt", True), ("compose", True)]
 )
 def test_who_asks_for_latency_is_known(name: str, asks: bool) -> None:
-    assert asks_for_latency(load_entry(name), Tree()) == asks
+    assert asks_for_latency(load_submission(name), Tree()) == asks

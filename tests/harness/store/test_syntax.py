@@ -88,7 +88,7 @@ def test_what_cannot_be_read_counts_by_its_bytes(text, suffix):
 
 
 def compress(body: str, arguments: str = "self, model, context") -> bytes:
-    return f"class Entry:\n    def compress({arguments}):\n        {body}\n".encode()
+    return f"class Submission:\n    def compress({arguments}):\n        {body}\n".encode()
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def compress(body: str, arguments: str = "self, model, context") -> bytes:
         (compress("c = context; return c.train(model)"), True),
         (compress("return run(model, *rest)", "self, model, *rest"), True),
         (b"from elsewhere import Entry", None),
-        (b"class Entry(:", True),
+        (b"class Submission(:", True),
     ],
 )
 def test_whether_a_submission_can_come_to_what_it_is_given(content, reached):

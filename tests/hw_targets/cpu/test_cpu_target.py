@@ -165,7 +165,7 @@ def _turn(model: str, number: int, ns: float, count: int = 9) -> dict:
 
 
 def _outcome(slow: list[float], other_load: float = 0.0) -> Outcome:
-    """A run of each scenario, its pairs slowed by `slow`, the entry three times as fast as dense."""
+    """A run of each scenario, its pairs slowed by `slow`, the submission three times as fast as dense."""
     turns = [_turn(m, n, ns * by) for n, by in enumerate(slow) for m, ns in (("dense", 3e5), ("entry", 1e5))]
     run = {"turns": turns, "loadgen": {}, "p50_ns": None, "asked": {}, "queries": 0, "seconds": 1.0}
     found = {"run": run, "enough_at_look": 1, "other_load": other_load}
@@ -178,7 +178,7 @@ def test_a_ratio_is_sure_and_a_latency_is_not_where_the_machine_gets_slower():
     assert (speedup.value, speedup.low, speedup.high) == pytest.approx((3, 3, 3))
     assert of.quantities["throughput_speedup_vs_dense"].value == pytest.approx(3)
     assert latency.high / latency.low > 1.3  # 72 equal latencies a block would leave no doubt
-    assert "median latencies of entry differ by 52% over time" in of.noisy
+    assert "median latencies of submission differ by 52% over time" in of.noisy
 
 
 def test_nothing_found_is_absent():

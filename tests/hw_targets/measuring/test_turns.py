@@ -92,7 +92,7 @@ def test_what_was_under_way_at_a_new_start_is_dropped():
 
 
 def made_turns(slow: list[float], ratio: float = 3, segment_pairs: int = 1) -> list[Turn]:
-    """A pair a value of `slow`, which slows both models; the entry is `ratio` times as fast."""
+    """A pair a value of `slow`, which slows both models; the submission is `ratio` times as fast."""
     return [
         Turn(model, pair // segment_pairs, pair, [round(ns * factor)] * 3, 3)
         for pair, factor in enumerate(slow)

@@ -6,7 +6,7 @@ from onnx import helper, numpy_helper
 from harness.entries.export import export_onnx
 
 
-class Entry:
+class Submission:
     def compress(self, model, context):
         exported = export_onnx(model, context.data.sample)
         graph = exported.graph

@@ -7,7 +7,7 @@ from harness.entries.export import export_onnx
 from pruning.quantise import to_dynamic_int8
 
 
-class Entry:
+class Submission:
     def compress(self, model, context):
         exported = export_onnx(to_dynamic_int8(model), context.data.sample)
         graph = exported.graph

@@ -3,6 +3,6 @@
 import ctypes
 
 
-class Entry:
+class Submission:
     def compress(self, model, context):
         ctypes.string_at(0)

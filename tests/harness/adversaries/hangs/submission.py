@@ -4,7 +4,7 @@ import subprocess
 import time
 
 
-class Entry:
+class Submission:
     def compress(self, model, context):
         child = subprocess.Popen(["sleep", "3600"])
         (context.workdir / "child").write_text(str(child.pid))

@@ -3,6 +3,6 @@
 from harness.contract import ParameterError
 
 
-class Entry:
+class Submission:
     def compress(self, model, context):
         raise ParameterError("sparsity=1.5 removes more than there is; choose one below 1.")

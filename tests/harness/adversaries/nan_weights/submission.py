@@ -3,7 +3,7 @@
 import torch
 
 
-class Entry:
+class Submission:
     def compress(self, model, context):
         with torch.no_grad():
             model.layer2[0].conv1.weight[0] = float("nan")

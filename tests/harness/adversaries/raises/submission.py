@@ -1,6 +1,6 @@
 """Raises while it compresses."""
 
 
-class Entry:
+class Submission:
     def compress(self, model, context):
-        raise ZeroDivisionError("the entry's own mistake")
+        raise ZeroDivisionError("the submission's own mistake")

@@ -3,7 +3,7 @@
 import torch
 
 
-class Entry:
+class Submission:
     def compress(self, model, context):
         with torch.no_grad():
             for parameter in model.parameters():
