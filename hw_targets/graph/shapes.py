@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 import numpy as np
 import onnx
 from onnx import TensorProto, numpy_helper
+from onnx.utils import Extractor
 
 from hw_targets.graph.running import GraphError, run_unoptimised
 
@@ -143,18 +144,9 @@ def _make_thin(graph: onnx.GraphProto, outputs: Collection[str]) -> None:
 
 def _run(model: onnx.ModelProto, names: list[str], *, batch: int) -> dict[str, np.ndarray]:
     """The tensors `names` for zeros as input, by only the nodes that they need."""
-    needed, nodes = set(names), list[onnx.NodeProto]()
-    for node in reversed(model.graph.node):
-        if needed.intersection(node.output):
-            needed.update(node.input)
-            nodes.append(node)
-    graph = onnx.GraphProto(name="shapes")
-    graph.node.extend(reversed(nodes))
-    graph.input.extend(value for value in model.graph.input if value.name in needed)
-    graph.initializer.extend(tensor for tensor in model.graph.initializer if tensor.name in needed)
-    graph.output.extend(onnx.ValueInfoProto(name=name) for name in names)
-    part = onnx.helper.make_model(graph, opset_imports=model.opset_import, ir_version=model.ir_version)
-    feed = {value.name: _zeros(value, batch) for value in graph.input}
+    model.graph.value_info.extend(onnx.ValueInfoProto(name=name) for name in names)  # the extractor asks for an entry
+    part = Extractor(model).extract_model([value.name for value in model.graph.input], names)
+    feed = {value.name: _zeros(value, batch) for value in part.graph.input}
     try:
         return dict(zip(names, run_unoptimised(part, names, feed), strict=True))
     except GraphError:  # not every graph takes zeros; what is not found stays unknown, and counts as kept
