@@ -23,7 +23,7 @@ export PIP_ROOT_USER_ACTION := ignore
 help:  ## list these targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | awk -F '\t' '{printf "  make %-10s %s\n", $$1, $$2}'
 
-demo: $(VENV)/.installed  ## three entries on ResNet-20 and CIFAR-10: run, table, report
+demo: $(VENV)/.installed  ## three submissions on ResNet-20 and CIFAR-10: run, table, report
 	$(BIN)/openprune data fetch cifar10
 	@code=0; $(BIN)/openprune run -m task=cifar10_resnet20 submission=dense,magnitude,channel_l1 'targets=[cpu]' || code=$$?; \
 	 if [ $$code -gt 1 ]; then exit $$code; fi
