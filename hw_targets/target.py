@@ -1,4 +1,4 @@
-"""What a hardware target is: three methods. One target, real or simulated, is one folder here."""
+"""What a hardware target is: a name and four methods. One target, real or simulated, is one folder here."""
 
 from __future__ import annotations
 
