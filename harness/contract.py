@@ -25,9 +25,10 @@ if TYPE_CHECKING:
 
 
 class ParameterError(ValueError):
-    """The submission's parameters make no sense. A submission that raises it, before any work, leaves no record:
+    """The submission's parameters make no sense.
 
-    the command ends with exit code 2 and the message, as for any other wrong usage.
+    A submission that raises it before any work leaves no record: the command ends with exit code 2 and the
+    message, as for any other wrong usage.
     """
 
 
@@ -143,7 +144,7 @@ class Context(Protocol):
 
 
 class Submission(Protocol):
-    """The open division: the submission owns the pipeline.
+    """What a team hands in: a class of this name with this method. It owns the whole pipeline (open division).
 
     What its parameters may be stands in `limits.yaml` beside `config.yaml` (see `harness.entries.limits`), and is
     checked before anything else. What takes code to check may be done by a method `check(self, config)`,

@@ -26,7 +26,7 @@ KINDS = ("criterion", "granularity", "ratio", "schedule", "quantise")
 
 @dataclass(frozen=True)
 class Choices:
-    """What `pruning.pipeline.run` is to do.
+    """A whole pipeline by names, as `pruning.pipeline.run` takes it.
 
     Attributes:
         criterion, granularity, ratio, schedule: names in the tables of their packages; a ratio may also

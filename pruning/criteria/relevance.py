@@ -36,7 +36,7 @@ def linear_error(outputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
 
 @dataclass(frozen=True)
 class Relevance:
-    """-∂E/∂α of each output unit, as `[c_o, 1, …]`; needs data.
+    """How much the error would rise without a unit: -∂E/∂α of each output unit, as `[c_o, 1, …]`; needs data.
 
     A gate sits behind the layer, and behind its batch norm where one alone reads it. A ReLU next
     makes no difference, as relu(α·z) = α·relu(z); behind other activations the slope is that of

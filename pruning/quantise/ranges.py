@@ -34,7 +34,7 @@ class Calibration(Protocol):
 
 @dataclass(frozen=True)
 class MinMax:
-    """From the least to the greatest value that was seen."""
+    """A range of activations from the least to the greatest value that was seen."""
 
     def of_batch(self, values: torch.Tensor) -> Range:
         return float(values.min()), float(values.max())
@@ -45,7 +45,7 @@ class MinMax:
 
 @dataclass(frozen=True)
 class Percentile:
-    """Without the outer tails: from the (100 − percent)-th to the percent-th percentile, the mean over batches.
+    """A range without its outer tails: from the (100 − percent)-th to the percent-th percentile, the mean over batches.
 
     Attributes:
         percent: above 50, at most 100.

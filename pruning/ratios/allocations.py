@@ -45,14 +45,16 @@ class Allocation:
 
 
 def allocate_erk(problem: Problem, sparsity: float) -> PerLayer:
-    """See `erk`; needs shapes alone."""
+    """Shares by the shapes of the layers alone: large layers lose more (see `erk`)."""
     return problem.ratio(erk(problem.shapes, sparsity).sparsity)
 
 
 def allocate_sensitivity(
     problem: Problem, sparsity: float, *, ratios: Sequence[float] = RATIOS_SCANNED, **options: Any
 ) -> PerLayer:
-    """See `sensitivity_scan`, which takes the options, and `choose_threshold`.
+    """Shares at which each layer costs about the same accuracy (`sensitivity_scan` takes the options).
+
+    The threshold that gives `sparsity` in all is found by `choose_threshold`.
 
     Raises:
         ValueError: the scan's highest ratio is below `sparsity`; said before anything is evaluated.
@@ -63,7 +65,7 @@ def allocate_sensitivity(
 
 
 def allocate_amc(problem: Problem, sparsity: float, **options: Any) -> PerLayer:
-    """See `amc_search`, which takes the options."""
+    """Shares that an agent learned by trying (`amc_search` takes the options)."""
     return amc_search(problem, sparsity, **options).ratio
 
 
@@ -75,10 +77,11 @@ def allocate_netadapt(
     on_step: Callable[[Step[Pruned]], None] | None = None,
     **options: Any,
 ) -> PerLayer:
-    """See `netadapt`, which takes the options; the ratio is that of the last step.
+    """Shares found in small steps, each the one that costs least accuracy (`netadapt` takes the options).
 
-    Filters (or what the problem's groups are) are counted along its `group_dim`. Models are masked, not
-    shrunk, and each proposal is fine-tuned by the problem's `train`, if it has one.
+    The ratio is that of the last step. Filters (or what the problem's groups are) are counted along its
+    `group_dim`. Models are masked, not shrunk, and each proposal is fine-tuned by the problem's `train`, if it
+    has one.
 
     Args:
         cost: of given sparsities; default `cost_of(problem)`. It is asked for every number of

@@ -17,7 +17,7 @@ from pruning.shrinking.stream import Stream
 
 
 class Trace:
-    """The streams of `model`, which is left as it is.
+    """Which layers of `model` read, add or normalise the outputs of which; the model is left as it is.
 
     Args:
         example_inputs: one batch, as the model takes it.
