@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
     from harness.tasks.recipe import Recipe
 
+SUBMISSION_FILE = "submission.py"
+CLASS_NAMES = ("Submission", "Entry")  # of the class in it; the second is what it was called at first
+
 
 class ParameterError(ValueError):
     """The submission's parameters make no sense.

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from harness.contract import SUBMISSION_FILE
 from harness.entries.limits import check_parameters
 from harness.util.names import UnknownNameError, UsageError
 
 SUBMISSIONS_FOLDER = Path(__file__).resolve().parents[2] / "submissions"
-SUBMISSION_FILE = "submission.py"
-CLASS_NAMES = ("Submission", "Entry")  # of the class in it; the second is what it was called at first
 
 
 @dataclass(frozen=True)

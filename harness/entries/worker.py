@@ -23,8 +23,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.contract import ParameterError
-from harness.entries.loading import CLASS_NAMES, SUBMISSION_FILE
+from harness.contract import CLASS_NAMES, SUBMISSION_FILE, ParameterError
 from harness.entries.rules import RuleBroken
 
 DISK_FAULTS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # the machine's fault, whoever meets them

@@ -7,7 +7,8 @@ import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
-from harness.entries.loading import CLASS_NAMES, SUBMISSION_FILE, SubmissionFolder
+from harness.contract import CLASS_NAMES, SUBMISSION_FILE
+from harness.entries.loading import SubmissionFolder
 from harness.entries.process import run_worker
 from harness.entries.worker import Job
 from harness.references.find import Missing, find_reference

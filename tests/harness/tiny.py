@@ -6,6 +6,7 @@ which one, as `torchrun` would.
 
 from __future__ import annotations
 
+import logging
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -53,4 +54,5 @@ def train(folder: Path, **changes: object) -> ReferenceFiles:
 
 
 if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO, stream=sys.stdout, format="%(message)s")
     train(Path(sys.argv[1]), epochs=int(sys.argv[2]))

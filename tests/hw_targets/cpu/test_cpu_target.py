@@ -178,7 +178,7 @@ def test_a_ratio_is_sure_and_a_latency_is_not_where_the_machine_gets_slower():
     assert (speedup.value, speedup.low, speedup.high) == pytest.approx((3, 3, 3))
     assert of.quantities["throughput_speedup_vs_dense"].value == pytest.approx(3)
     assert latency.high / latency.low > 1.3  # 72 equal latencies a block would leave no doubt
-    assert "median latencies of submission differ by 52% over time" in of.noisy
+    assert "median latencies of entry differ by 52% over time" in of.noisy
 
 
 def test_nothing_found_is_absent():
